@@ -1,0 +1,379 @@
+"""How an epoch is run.
+
+Keras' own ``train_step`` (its forward pass, loss, gradient, optimizer and metrics)
+is called in a loop inside one XLA-compiled function that gets many batches at a
+time, so an epoch costs its arithmetic and not thousands of calls from Python.
+What cannot run so, runs in Keras' own loop, over the same batches.
+"""
+
+import json
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+# Rows that one call of a compiled loop gets: few enough to stay in the processor's
+# cache, enough that the call itself does not count.
+CHUNK_ROWS = 2048
+# Below this many full batches an epoch, compiling takes longer than it saves.
+MIN_COMPILED_STEPS = 32
+# Programs that wait for the next fit of their configuration, and the bytes of their
+# variables, at most.
+MAX_PROGRAMS = 8
+MAX_PROGRAM_BYTES = 256 * 2**20
+
+Arrays = tuple[NDArray[Any], ...]
+Report = Callable[[int, int], None]
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of an epoch, in an order that only seed and epoch decide.
+
+    Parameters
+    ----------
+    arrays : tuple of ndarray of shape (n_samples, ...)
+        Features, targets and, optionally, sample weights. They are not copied.
+    rows : ndarray of int, optional
+        The samples to use, in order; by default all.
+    batch_size : int, default=32
+        Samples in a batch; the last one of an epoch may have fewer.
+    seed : int, optional
+        Shuffles the samples anew for each epoch. By default they stay in order.
+    """
+
+    def __init__(
+        self,
+        arrays: Arrays,
+        rows: NDArray[np.intp] | None = None,
+        *,
+        batch_size: int = 32,
+        seed: int | None = None,
+    ):
+        super().__init__()
+        self.arrays = arrays
+        self.batch_size = batch_size
+        self.rows = np.arange(len(arrays[0])) if rows is None else rows
+        self.seed = seed
+        self.order = self.rows
+
+    def start_epoch(self, epoch: int) -> None:
+        """Put the samples in the order of an epoch, counted from 0."""
+        if self.seed is not None:
+            self.order = np.random.default_rng([self.seed, epoch]).permutation(
+                self.rows
+            )
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __getitem__(self, index: int) -> Arrays:
+        return self.take(index, 1)
+
+    def take(self, first: int, number: int) -> Arrays:
+        """Return a number of successive batches as one."""
+        rows = self.order[first * self.batch_size :][: number * self.batch_size]
+        return tuple(array[rows] for array in self.arrays)
+
+
+def train(
+    model: keras.Model,
+    batches: Batches,
+    validation: Batches | None = None,
+    *,
+    epochs: int = 1,
+    initial_epoch: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = 0,
+    **fit_options: Any,
+) -> dict[str, list[float]]:
+    """Train a compiled model, as ``model.fit`` does and with what that gives.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled, its optimizer built. Trained in place, epoch by epoch.
+    batches, validation : Batches
+        Training data, and what to validate on after each epoch.
+    epochs, initial_epoch : int
+        Trains from epoch `initial_epoch` up to `epochs`. An epoch's number decides
+        the order of its samples and what dropout drops, so that training 10 epochs
+        is training 5 and then, with ``initial_epoch=5``, 5 more.
+    callbacks : sequence of keras.callbacks.Callback
+        One that looks at single batches is served by Keras' own loop.
+    verbose : {0, 1, 2, "auto"}
+        As in ``model.fit``.
+    **fit_options
+        Further options of ``model.fit``, which is then what runs.
+
+    Returns
+    -------
+    dict of str to list of float
+        Loss and metrics, one value for each epoch.
+    """
+
+    def start_epoch(epoch: int, logs: object = None) -> None:
+        batches.start_epoch(epoch)
+        _seed_dropout(model, epoch * len(batches))
+
+    callbacks = [keras.callbacks.LambdaCallback(start_epoch), *callbacks]
+    if (
+        keras.backend.backend() != "tensorflow"
+        or model.run_eagerly
+        or fit_options
+        or any(_looks_at_batches(callback) for callback in callbacks)
+    ):
+        history = model.fit(
+            batches,
+            validation_data=validation,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            shuffle=False,
+            callbacks=callbacks,
+            verbose=verbose,
+            **fit_options,
+        )
+        return dict(history.history)
+
+    callbacks = keras.callbacks.CallbackList(
+        callbacks,
+        add_history=True,
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=verbose,
+        epochs=epochs,
+        steps=len(batches),
+    )
+    with _program(model, batches.batch_size) as program:
+        _train_compiled(
+            model, program, batches, validation, range(initial_epoch, epochs), callbacks
+        )
+    return dict(model.history.history)
+
+
+def _train_compiled(
+    model: keras.Model,
+    program: "_Program",
+    batches: Batches,
+    validation: Batches | None,
+    epochs: range,
+    callbacks: keras.callbacks.CallbackList,
+) -> None:
+    """Run epochs as Keras' own loop does, but for how their batches are run."""
+
+    def report(first: int, number: int) -> None:
+        callbacks.on_train_batch_begin(first)
+        callbacks.on_train_batch_end(first + number - 1, program.metrics())
+
+    logs: dict[str, float] = {}
+    model.stop_training = False
+    callbacks.on_train_begin()
+    for epoch in epochs:
+        callbacks.on_epoch_begin(epoch)
+        _copy_state(model, program.model)
+        program.run("train_step", batches, report)
+        _copy_state(program.model, model)
+        logs = program.metrics()
+        if validation is not None:
+            callbacks.on_test_begin()
+            _copy_state(model, program.model)
+            program.run("test_step", validation)
+            val_logs = program.metrics()
+            callbacks.on_test_end(val_logs)
+            logs |= {f"val_{name}": value for name, value in val_logs.items()}
+        callbacks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.on_train_end(logs)
+
+
+class _Program:
+    """A copy of a model, whose training and test steps are compiled into loops."""
+
+    def __init__(self, model: keras.Model, configuration: str | None):
+        self.configuration = configuration
+        self.model = model
+        if configuration is not None:
+            self.model = keras.models.clone_model(model)
+            self.model.compile_from_config(model.get_compile_config())
+        self.loops = {name: _loop(self.model, name) for name in _STEPS}
+        self.steps: dict[tuple[str, int], Callable[..., Any]] = {}
+
+    @property
+    def nbytes(self) -> int:
+        return sum(4 * int(np.prod(v.shape)) for v in state_variables(self.model))
+
+    def metrics(self) -> dict[str, float]:
+        """Return loss and metrics since the last start of a run."""
+        return {k: float(v) for k, v in self.model.get_metrics_result().items()}
+
+    def run(self, step: str, batches: Batches, report: Report | None = None) -> None:
+        """Run a step on every batch: full ones in the loop, the rest one by one."""
+        self.model.reset_metrics()
+        size, full = batches.batch_size, len(batches.rows) // batches.batch_size
+        done, at_once = 0, max(1, CHUNK_ROWS // size)
+        while done < len(batches):
+            if done < full and full >= MIN_COMPILED_STEPS:
+                number = min(at_once, full - done)
+                chunk = [
+                    _stack(array, at_once, size) for array in batches.take(done, number)
+                ]
+                self.loops[step](tf.constant(number), *chunk)
+            else:
+                number = 1
+                batch = batches.take(done, number)
+                self._single(step, batch)(*batch)
+            if report is not None:
+                report(done, number)
+            done += number
+
+    def _single(self, step: str, batch: Arrays) -> Callable[..., Any]:
+        """Return a step as a function of one batch, of any size."""
+        key = (step, len(batch))
+        if key not in self.steps:
+            run = getattr(self.model, step)
+            self.steps[key] = tf.function(
+                lambda *batch: run(batch),
+                input_signature=[
+                    tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in batch
+                ],
+                autograph=False,
+            )
+        return self.steps[key]
+
+
+_STEPS = ("train_step", "test_step")
+
+
+def _loop(model: keras.Model, step: str) -> Callable[..., Any]:
+    """Compile a loop of a model's step over batches that are stacked in arrays.
+
+    The number of steps is an argument and the arrays always have the same shape, so
+    that data of any size runs in one program.
+    """
+    run = getattr(model, step)
+
+    def loop(steps: "tf.Tensor", *arrays: "tf.Tensor") -> None:
+        def body(i: "tf.Tensor") -> tuple["tf.Tensor"]:
+            run(tuple(array[i] for array in arrays))
+            return (i + 1,)
+
+        tf.while_loop(lambda i: i < steps, body, (tf.constant(0),))
+
+    return tf.function(loop, jit_compile=True, autograph=False)
+
+
+def _stack(array: NDArray[Any], steps: int, size: int) -> NDArray[Any]:
+    """Stack batches to shape (steps, size, ...), the last ones empty if need be."""
+    if len(array) < steps * size:
+        filled = np.zeros((steps * size, *array.shape[1:]), array.dtype)
+        filled[: len(array)] = array
+        array = filled
+    return array.reshape(steps, size, *array.shape[1:])
+
+
+_idle: list[_Program] = []
+_idle_lock = threading.Lock()
+
+
+@contextmanager
+def _program(model: keras.Model, batch_size: int) -> Iterator[_Program]:
+    """Lend a program for a model's configuration, compiling one if none is idle."""
+    configuration = _configuration(model, batch_size)
+    with _idle_lock:
+        found = [p for p in _idle if p.configuration == configuration][-1:]
+        for program in found:
+            _idle.remove(program)
+    program = found[0] if found else _Program(model, configuration)
+    yield program
+    # Not reached after an exception, which may have left a program half compiled.
+    if configuration is not None:
+        with _idle_lock:
+            _idle.append(program)
+            while (
+                len(_idle) > MAX_PROGRAMS
+                or sum(p.nbytes for p in _idle) > MAX_PROGRAM_BYTES
+            ):
+                del _idle[0]
+
+
+def _configuration(model: keras.Model, batch_size: int) -> str | None:
+    """Return what decides the compiled program, or None if that cannot be told.
+
+    Seeds and the learning rate are variables, and as such copied for every epoch.
+    What is not Keras' own is known by its name only, which two things may share.
+    """
+
+    def essence(config: Any) -> Any:
+        if isinstance(config, dict):
+            if config.get("registered_name") is not None:
+                raise TypeError(f"{config['registered_name']} is not Keras' own")
+            return {
+                key: essence(value)
+                for key, value in config.items()
+                if key not in ("name", "seed")
+                and not (key == "learning_rate" and isinstance(value, float))
+            }
+        if isinstance(config, list | tuple):
+            return [essence(value) for value in config]
+        return config
+
+    try:
+        return json.dumps(
+            essence([model.get_config(), model.get_compile_config(), batch_size])
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+def state_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return all that training changes in a model."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _copy_state(source: keras.Model, target: keras.Model) -> None:
+    if source is not target:
+        for value, variable in zip(
+            state_variables(source), state_variables(target), strict=True
+        ):
+            variable.assign(value)
+
+
+def _seed_dropout(model: keras.Model, steps: int) -> None:
+    """Let dropout go on as it would after a number of steps."""
+    for layer in model.layers:
+        if (generator := getattr(layer, "seed_generator", None)) is not None:
+            seed = keras.ops.convert_to_numpy(generator.state)[0]
+            generator.state.assign(np.array([seed, steps]))
+
+
+_BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+
+def _looks_at_batches(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback is to be called for every single batch."""
+    # These two can, but seldom do.
+    if isinstance(callback, keras.callbacks.ModelCheckpoint):
+        return callback.save_freq != "epoch"
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        return callback.update_freq != "epoch"
+    return any(
+        getattr(getattr(callback, hook), "__func__", None)
+        is not getattr(keras.callbacks.Callback, hook)
+        for hook in _BATCH_HOOKS
+    )
