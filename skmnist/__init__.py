@@ -1,0 +1,39 @@
+"""The first lesson in deep learning as a scikit-learn estimator.
+
+``make_pipeline`` gives a plain scikit-learn ``Pipeline``: images are flattened
+and scaled, then classified by ``MNISTClassifier``, a scikeras
+``KerasClassifier`` around the 784-512-512-10 softmax network.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from skmnist.datasets import fetch_mnist, load_digits_28x28
+from skmnist.preprocessing import flatten_and_scale
+
+if TYPE_CHECKING:
+    from skmnist.classifier import MNISTClassifier
+    from skmnist.pipeline import make_pipeline
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MNISTClassifier",
+    "fetch_mnist",
+    "flatten_and_scale",
+    "load_digits_28x28",
+    "make_pipeline",
+]
+
+# Importing TensorFlow takes seconds, so what needs it is imported on first use.
+_LAZY = {"MNISTClassifier": "skmnist.classifier", "make_pipeline": "skmnist.pipeline"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,70 @@
+"""Preprocessing and classifier in one scikit-learn pipeline."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import joblib
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skmnist.classifier import MNISTClassifier
+from skmnist.preprocessing import flatten_and_scale
+
+
+def make_pipeline(
+    units: int | Sequence[int] = 512,
+    epochs: int = 5,
+    *,
+    scale: float = 255.0,
+    memory: str | joblib.Memory | None = None,
+    **classifier_params: Any,
+) -> Pipeline:
+    """Make a pipeline that classifies images as they come.
+
+    The whole first lesson in one object: flatten, scale, one-hot encode, and
+    train a softmax network. It is a plain :class:`~sklearn.pipeline.Pipeline`
+    with the steps ``preprocess`` and ``classifier``, so it clones, pickles,
+    cross-validates and grid-searches like any other.
+
+    Parameters
+    ----------
+    units : int or sequence of int, default=512
+        Width of both hidden layers, or the width of each hidden layer.
+    epochs : int, default=5
+        Number of passes over the training images.
+    scale : float, default=255.0
+        What pixel values are divided by; 1.0 for images already in [0, 1].
+    memory : str, joblib.Memory or None, default=None
+        Cache of the pipeline's transformers, as in
+        :class:`~sklearn.pipeline.Pipeline`.
+    **classifier_params
+        Further parameters of :class:`~skmnist.MNISTClassifier`.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Takes images of shape (n_images, height, width),
+        (n_images, height, width, 1) or (n_images, n_features), of any real
+        dtype, and one label for each.
+
+    Examples
+    --------
+    >>> from skmnist import load_digits_28x28, make_pipeline
+    >>> (X_train, y_train), (X_test, y_test) = load_digits_28x28(random_state=0)
+    >>> pipe = make_pipeline(units=64, epochs=10, random_state=0)
+    >>> pipe.fit(X_train, y_train).score(X_test, y_test) > 0.9
+    True
+    """
+    return Pipeline(
+        [
+            (
+                "preprocess",
+                FunctionTransformer(flatten_and_scale, kw_args={"scale": scale}),
+            ),
+            (
+                "classifier",
+                MNISTClassifier(units=units, epochs=epochs, **classifier_params),
+            ),
+        ],
+        memory=memory,
+    )
