@@ -387,7 +387,7 @@ class MNISTClassifier(KerasClassifier):
         """Leave everything as it was if anything fails or is interrupted."""
         before = self.__dict__.copy()
         variables = state_variables(self.model_) if self.initialized_ else []
-        values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        values = [variable.numpy() for variable in variables]
         try:
             yield
         except BaseException:

@@ -131,7 +131,7 @@ else:
 
     def _as_numpy(variable: keras.Variable) -> NDArray[np.float32]:
         """Read a variable's value."""
-        return np.asarray(keras.ops.convert_to_numpy(variable))
+        return np.asarray(variable.numpy())
 
 
 def _through_keras(

@@ -206,6 +206,7 @@ class _Program:
             self.model.compile_from_config(model.get_compile_config())
         self.loops = {name: _loop(self.model, name) for name in _STEPS}
         self.steps: dict[tuple[str, int], Callable[..., Any]] = {}
+        self.built = False
 
     @property
     def nbytes(self) -> int:
@@ -217,6 +218,11 @@ class _Program:
 
     def run(self, step: str, batches: Batches, report: Report | None = None) -> None:
         """Run a step on every batch: full ones in the loop, the rest one by one."""
+        if not self.built:
+            # Metrics make their variables when they are first used, and a function in
+            # which variables are made is traced, and compiled, twice.
+            self.model.test_step(tuple(array[:1] for array in batches.arrays))
+            self.built = True
         self.model.reset_metrics()
         size, full = batches.batch_size, len(batches.rows) // batches.batch_size
         done, at_once = 0, max(1, CHUNK_ROWS // size)
@@ -351,7 +357,7 @@ def _seed_dropout(model: keras.Model, steps: int) -> None:
     """Let dropout go on as it would after a number of steps."""
     for layer in model.layers:
         if (generator := getattr(layer, "seed_generator", None)) is not None:
-            seed = keras.ops.convert_to_numpy(generator.state)[0]
+            seed = generator.state.numpy()[0]
             generator.state.assign(np.array([seed, steps]))
 
 
