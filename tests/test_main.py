@@ -1,0 +1,307 @@
+"""Tests of the command line, in this process and as a user starts it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+
+from skmnist import load_digits_28x28
+from skmnist.__main__ import _save, main
+
+# Of the digits, as `fit` splits them.
+(_, _), (X_TEST, Y_TEST) = load_digits_28x28(random_state=0)
+PRINTED_EPOCH = re.compile(
+    r"accuracy: \d\S* - loss: \d\S* - val_accuracy: \d\S* - val_loss: \d"
+)
+ACCURACY = re.compile(r"test accuracy: ([01]\.\d{4})")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Return the environment of a machine without MNIST and without a network."""
+    environment = {
+        **os.environ,
+        "KERAS_HOME": str(tmp_path_factory.mktemp("keras")),
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    environment.pop("SKMNIST_DATA", None)
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    return environment
+
+
+def start(environment, *args):
+    return subprocess.Popen(
+        [sys.executable, "-m", "skmnist", *map(str, args)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(environment, *args):
+    """Run a command to its end: exit code, lines of output, standard error."""
+    process = start(environment, *args)
+    output, errors = process.communicate(timeout=600)
+    assert "Traceback" not in errors
+    return process.returncode, output.splitlines(), errors
+
+
+@pytest.fixture(scope="module")
+def fitted(environment, tmp_path_factory):
+    """Return what `fit` on the digits printed, and the file it saved."""
+    file = tmp_path_factory.mktemp("model") / "digits.joblib"
+    # Without the command's name, which may be left out.
+    options = ("--epochs", 3, "--units", 64, 32, "--seed", 1, "--save", file)
+    return *run(environment, *options), file
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            (["train"], "invalid choice: 'train'"),
+            (["--epochs", "0"], "--epochs: expected a whole number from 1"),
+            (["fit", "--epochs", "-1"], "got '-1'"),
+            (["fit", "--epochs", "1.5"], "got '1.5'"),
+            (["--units", "64", "0"], "--units: expected"),
+            (["--units"], "--units: expected at least one argument"),
+            (["--seed", "-1"], "--seed: expected a whole number from 0"),
+            (["--seed", str(2**32)], "--seed: expected"),
+            (["--colour"], "unrecognized arguments: --colour"),
+            (["search", "--images", "few"], "got 'few'"),
+            (["search", "--save", "x"], "unrecognized arguments: --save"),
+            (["predict", "model.joblib"], "required: IMAGES"),
+        ],
+    )
+    def test_wrong_usage_is_one_line_and_code_2(self, argv, message, capsys):
+        with pytest.raises(SystemExit) as caught:
+            main(argv)
+        assert caught.value.code == 2
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert errors.count("\n") == 1
+        assert errors.startswith("skmnist")
+        assert message in errors
+
+    def test_help_needs_no_tensorflow(self):
+        code = "import sys\nfrom skmnist.__main__ import main\ntry: main(['--help'])\n"
+        code += (
+            "finally: assert not {'tensorflow', 'keras', 'sklearn'} & {*sys.modules}"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True
+        )
+        assert done.returncode == 0
+        assert done.stderr == ""
+        assert done.stdout.startswith("usage: skmnist")
+        assert all(command in done.stdout for command in ("fit", "search", "predict"))
+
+
+class TestRefusal:
+    """What fails ends in one line and exit code 1, before anything is trained."""
+
+    @staticmethod
+    def refuse(argv, capsys):
+        assert main([str(arg) for arg in argv]) == 1
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert errors.startswith("skmnist: error: ")
+        assert errors.count("\n") == 1
+        return errors
+
+    @pytest.mark.parametrize("command", ["fit", "search"])
+    def test_data_that_was_asked_for(self, command, tmp_path, capsys, monkeypatch):
+        # No fallback on the digits: the user said what to train on.
+        errors = self.refuse([command, "--data", tmp_path], capsys)
+        assert "holds no mnist.npz" in errors
+        monkeypatch.setenv("SKMNIST_DATA", str(tmp_path / "absent"))
+        errors = self.refuse([command], capsys)
+        assert f"SKMNIST_DATA={tmp_path / 'absent'} does not exist" in errors
+
+    def test_where_nothing_can_be_saved(self, tmp_path, capsys):
+        errors = self.refuse(["--save", tmp_path / "no" / "x.joblib"], capsys)
+        assert f"cannot write in {tmp_path / 'no'}: No such file" in errors
+        errors = self.refuse(["--save", tmp_path], capsys)
+        assert "exists, and is not a file" in errors
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04\x95half", b"PK\3\4"])
+    def test_no_pipeline(self, content, images, tmp_path, capsys):
+        file = tmp_path / "model.joblib"
+        file.write_bytes(content)
+        errors = self.refuse(["predict", file, images], capsys)
+        assert f"{file} is not a pipeline written by --save, or is cut short" in errors
+
+    def test_something_else_than_a_pipeline(self, images, tmp_path, capsys):
+        joblib.dump({"a": 1}, tmp_path / "model.joblib")
+        errors = self.refuse(["predict", tmp_path / "model.joblib", images], capsys)
+        assert "is not a pipeline" in errors
+
+    def test_missing_files(self, images, tmp_path, capsys):
+        absent = tmp_path / "absent"
+        for argv in ((absent, images), (images, absent)):
+            errors = self.refuse(["predict", *argv], capsys)
+            assert f"No such file or directory: '{absent}'" in errors
+
+    def test_a_pipeline_cut_short(self, fitted, images, tmp_path, capsys):
+        content = fitted[-1].read_bytes()
+        file = tmp_path / "model.joblib"
+        file.write_bytes(content[: len(content) // 2])
+        assert "cut short" in self.refuse(["predict", file, images], capsys)
+
+    def test_no_images(self, tmp_path, capsys):
+        file = tmp_path / "images.npz"
+        refusals = [b"", b"text", b"PK\3\4 half", b"\x93NUMPY\x01\x00v\x00{"]
+        for content in refusals:
+            file.write_bytes(content)
+            errors = self.refuse(["predict", "model.joblib", file], capsys)
+            assert str(file) in errors
+            assert "pickle" not in errors
+
+    @pytest.mark.parametrize(
+        "names", [("a", "b"), ("x_train", "y_train"), ("images", "X"), ()]
+    )
+    def test_ambiguous_names(self, names, tmp_path, capsys):
+        np.savez(tmp_path / "images.npz", **dict.fromkeys(names, X_TEST))
+        errors = self.refuse(["predict", "model", tmp_path / "images.npz"], capsys)
+        assert "expected one array, or one that is named x_test, images or X" in errors
+        assert f"it holds {', '.join(names) or 'none'}" in errors
+
+    def test_images_of_another_size(self, fitted, tmp_path, capsys):
+        np.save(tmp_path / "images.npy", X_TEST[:, :27, :27])
+        errors = self.refuse(["predict", fitted[-1], tmp_path / "images.npy"], capsys)
+        assert "729" in errors
+
+
+@pytest.fixture
+def images(tmp_path):
+    np.save(tmp_path / "images.npy", X_TEST)
+    return tmp_path / "images.npy"
+
+
+class TestFit:
+    def test_it_prints_each_epoch_and_the_accuracy(self, fitted):
+        code, lines, errors, _ = fitted
+        assert code == 0
+        assert lines[:2] == [
+            "data: scikit-learn's digits at 28x28, 1,437 images to train on, "
+            "360 to test (and as validation data)",
+            "network: 784-64-32-10",
+        ]
+        assert len([line for line in lines if PRINTED_EPOCH.search(line)]) == 3
+        assert "parameters: 52,650" in lines
+        assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.8
+        assert "using scikit-learn's bundled digits" in errors
+        assert "SKMNIST_DATA" in errors
+        assert "oneDNN" not in errors
+
+    def test_quiet_prints_the_accuracy_only(self, fitted, environment):
+        # The same seed, so the same accuracy.
+        options = ("--epochs", 3, "--units", 64, 32, "--seed", 1, "--quiet")
+        code, lines, errors = run(environment, "fit", *options)
+        assert (code, lines) == (0, fitted[1][-1:])
+        assert "bundled digits" in errors
+
+    def test_it_saves_the_pipeline_and_nothing_else(self, fitted):
+        file = fitted[-1]
+        assert list(file.parent.iterdir()) == [file]
+        accuracy = joblib.load(file).score(X_TEST, Y_TEST)
+        assert fitted[1][-1] == f"test accuracy: {accuracy:.4f}"
+
+    def test_a_save_that_fails_leaves_the_old_file(self, tmp_path):
+        file = tmp_path / "model.joblib"
+        file.write_bytes(b"old")
+        with pytest.raises(Exception, match="lambda"):
+            _save([np.zeros(1000), lambda: 0], file)
+        assert file.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [file]
+
+    def test_save_compresses_by_name_and_follows_links(self, tmp_path):
+        (tmp_path / "to").mkdir()
+        link, file = tmp_path / "link.gz", tmp_path / "to" / "model.gz"
+        link.symlink_to(file)
+        _save([1, 2], link)
+        assert link.is_symlink()
+        assert file.read_bytes()[:2] == b"\x1f\x8b"
+        assert joblib.load(file) == [1, 2]
+
+    def test_interrupted(self, environment, tmp_path):
+        file = tmp_path / "model.joblib"
+        with start(environment, "--epochs", 100_000, "--save", file) as process:
+            while "loss" not in process.stdout.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in errors
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not os.environ.get("SKMNIST_DATA"), reason="reads MNIST")
+    def test_mnist(self):
+        code, lines, errors = run(os.environ, "--epochs", 1, "--seed", 0)
+        assert (code, errors) == (0, "")
+        assert lines[1] == "network: 784-512-512-10"
+        assert "parameters: 669,706" in lines
+        assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.95
+
+
+class TestSearch:
+    def test_it_ranks_the_candidates(self, environment):
+        grid = ("--units", 4, 64, "--epochs", 1, 2)
+        code, lines, errors = run(
+            environment, "search", *grid, "--images", 300, "--seed", 0
+        )
+        assert code == 0
+        assert "bundled digits" in errors
+        assert "300 images in 3 folds" in lines[0]
+        header = lines.index("rank  units  epochs  accuracy     std  fit time")
+        rows = [line.split() for line in lines[header + 1 : -1]]
+        assert [row[0] for row in rows] == ["1", "2", "3", "4"]
+        assert {(row[1], row[2]) for row in rows} == {
+            (units, epochs) for units in ("4", "64") for epochs in ("1", "2")
+        }
+        accuracies = [float(row[3]) for row in rows]
+        assert accuracies == sorted(accuracies, reverse=True)
+        assert ACCURACY.fullmatch(lines[-1])
+
+
+class TestPredict:
+    @pytest.mark.parametrize(
+        "names", [("some",), ("x_test", "y_test"), ("X", "labels")]
+    )
+    def test_npz(self, fitted, names, tmp_path, capsys):
+        arrays = dict.fromkeys(names, Y_TEST) | {names[0]: X_TEST}
+        np.savez(tmp_path / "images.npz", **arrays)
+        assert main(["predict", str(fitted[-1]), str(tmp_path / "images.npz")]) == 0
+        self.check(capsys, fitted[-1])
+
+    def test_npy(self, fitted, images, capsys):
+        assert main(["predict", str(fitted[-1]), str(images)]) == 0
+        self.check(capsys, fitted[-1])
+
+    @staticmethod
+    def check(capsys, file):
+        output, errors = capsys.readouterr()
+        labels = joblib.load(file).predict(X_TEST)
+        assert output.splitlines() == [str(label) for label in labels]
+        assert errors == ""
+
+    def test_one_image(self, fitted, tmp_path, capsys):
+        np.save(tmp_path / "image.npy", X_TEST[0])
+        assert main(["predict", str(fitted[-1]), str(tmp_path / "image.npy")]) == 0
+        label = joblib.load(fitted[-1]).predict(X_TEST[:1])[0]
+        assert capsys.readouterr().out == f"{label}\n"
+
+    def test_a_reader_that_leaves(self, fitted, environment, images):
+        with start(environment, "predict", fitted[-1], images) as process:
+            process.stdout.close()
+            errors = process.stderr.read()
+        assert process.returncode == 1
+        assert errors == ""
