@@ -106,13 +106,26 @@ def predict_proba(
     ]
     proba = np.empty((len(X), dense[-1][0].shape[1]), dtype=np.float32)
     for start in range(0, len(X), rows):
-        outputs = X[start : start + rows]
+        outputs = piece = X[start : start + rows]
+        if len(X) > 1:
+            outputs = _fill_up(piece)
         for kernel, bias, activation in dense:
             outputs = outputs @ kernel
             outputs += bias
             outputs = activation(outputs)
-        proba[start : start + rows] = outputs
+        proba[start : start + rows] = outputs[: len(piece)]
     return proba
+
+
+def _fill_up(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Append rows until they fill blocks of 16.
+
+    BLAS sums up in another order in rows that fill no block, but so a sample's
+    probabilities do not depend on its place among others, to the last bit.
+    """
+    if (missing := -len(X) % 16) == 0:
+        return X
+    return np.concatenate([X, np.zeros((missing, X.shape[1]), X.dtype)])
 
 
 if keras.backend.backend() == "tensorflow":
