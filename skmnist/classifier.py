@@ -89,7 +89,7 @@ class MNISTClassifier(KerasClassifier):
         The labels, sorted, of the dtype given to `fit`.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,), dtype object
+    feature_names_in_ : ndarray of shape (`n_features_in_`,), dtype object
         Names of the features, if `fit` was given a DataFrame.
     history_ : dict of str to list of float
         ``loss``, ``accuracy`` and, with validation data, ``val_loss`` and
@@ -356,6 +356,10 @@ class MNISTClassifier(KerasClassifier):
         self.__dict__.update(routed)
         return self
 
+    def _get_param_names(self) -> list[str]:
+        # scikeras 0.13 returns a generator, which error messages then show.
+        return sorted(super()._get_param_names())
+
     def __sklearn_tags__(self) -> Tags:
         # scikeras 0.13 has only `_more_tags`, which scikit-learn no longer asks, and
         # `ClassifierMixin` comes too late in its class order to say what we are.
@@ -452,6 +456,10 @@ class MNISTClassifier(KerasClassifier):
         if self.class_weight is not None:
             # Not in place, as in scikeras 0.13: the array may be the caller's.
             weights = weights * compute_sample_weight(self.class_weight, y)
+            if weights.min() < 0:
+                raise ValueError(
+                    f"class_weight has negative values: {self.class_weight}"
+                )
         rows = np.flatnonzero(weights)
         if not len(rows):
             raise ValueError("All samples have weight 0: there is nothing to train on.")

@@ -196,7 +196,7 @@ def _train_compiled(
 
 
 class _Program:
-    """A copy of a model, whose training and test steps are compiled into loops."""
+    """A copy of a model, and its steps as compiled functions."""
 
     def __init__(self, model: keras.Model, configuration: str | None):
         self.configuration = configuration
@@ -204,77 +204,73 @@ class _Program:
         if configuration is not None:
             self.model = keras.models.clone_model(model)
             self.model.compile_from_config(model.get_compile_config())
-        self.loops = {name: _loop(self.model, name) for name in _STEPS}
-        self.steps: dict[tuple[str, int], Callable[..., Any]] = {}
-        self.built = False
+        self.functions: dict[Any, Callable[..., Any]] = {}
 
     @property
     def nbytes(self) -> int:
         return sum(4 * int(np.prod(v.shape)) for v in state_variables(self.model))
 
     def metrics(self) -> dict[str, float]:
-        """Return loss and metrics since the last start of a run."""
+        """Return loss and metrics of the last run, or of a run so far."""
         return {k: float(v) for k, v in self.model.get_metrics_result().items()}
 
     def run(self, step: str, batches: Batches, report: Report | None = None) -> None:
         """Run a step on every batch: full ones in the loop, the rest one by one."""
-        if not self.built:
+        if not self.functions:
             # Metrics make their variables when they are first used, and a function in
             # which variables are made is traced, and compiled, twice.
             self.model.test_step(tuple(array[:1] for array in batches.arrays))
-            self.built = True
         self.model.reset_metrics()
         size, full = batches.batch_size, len(batches.rows) // batches.batch_size
         done, at_once = 0, max(1, CHUNK_ROWS // size)
         while done < len(batches):
             if done < full and full >= MIN_COMPILED_STEPS:
                 number = min(at_once, full - done)
-                chunk = [
-                    _stack(array, at_once, size) for array in batches.take(done, number)
-                ]
-                self.loops[step](tf.constant(number), *chunk)
+                arrays = batches.take(done, number)
+                chunk = [_stack(array, at_once, size) for array in arrays]
+                self._loop(step, chunk)(tf.constant(number), *map(tf.constant, chunk))
             else:
                 number = 1
                 batch = batches.take(done, number)
-                self._single(step, batch)(*batch)
+                self._single(step, batch)(*map(tf.constant, batch))
             if report is not None:
                 report(done, number)
             done += number
 
+    def _loop(self, step: str, chunk: Sequence[NDArray[Any]]) -> Callable[..., Any]:
+        """Return a loop of a step over batches that are stacked in arrays.
+
+        The number of steps is an argument and the arrays always have the same shape,
+        so that data of any size runs in one program.
+        """
+        run = getattr(self.model, step)
+
+        def loop(steps: "tf.Tensor", *arrays: "tf.Tensor") -> None:
+            def body(i: "tf.Tensor") -> tuple["tf.Tensor"]:
+                run(tuple(array[i] for array in arrays))
+                return (i + 1,)
+
+            tf.while_loop(lambda i: i < steps, body, (tf.constant(0),))
+
+        specs = [tf.TensorSpec(array.shape, array.dtype) for array in chunk]
+        return self._function(loop, (tf.TensorSpec((), tf.int32), *specs), step, True)
+
     def _single(self, step: str, batch: Arrays) -> Callable[..., Any]:
         """Return a step as a function of one batch, of any size."""
-        key = (step, len(batch))
-        if key not in self.steps:
-            run = getattr(self.model, step)
-            self.steps[key] = tf.function(
-                lambda *batch: run(batch),
-                input_signature=[
-                    tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in batch
-                ],
-                autograph=False,
-            )
-        return self.steps[key]
+        run = getattr(self.model, step)
+        specs = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in batch]
+        return self._function(lambda *batch: run(batch), tuple(specs), step, False)
 
-
-_STEPS = ("train_step", "test_step")
-
-
-def _loop(model: keras.Model, step: str) -> Callable[..., Any]:
-    """Compile a loop of a model's step over batches that are stacked in arrays.
-
-    The number of steps is an argument and the arrays always have the same shape, so
-    that data of any size runs in one program.
-    """
-    run = getattr(model, step)
-
-    def loop(steps: "tf.Tensor", *arrays: "tf.Tensor") -> None:
-        def body(i: "tf.Tensor") -> tuple["tf.Tensor"]:
-            run(tuple(array[i] for array in arrays))
-            return (i + 1,)
-
-        tf.while_loop(lambda i: i < steps, body, (tf.constant(0),))
-
-    return tf.function(loop, jit_compile=True, autograph=False)
+    def _function(
+        self, function: Callable[..., Any], specs: Any, step: str, compiled: bool
+    ) -> Callable[..., Any]:
+        """Trace a function once. Called directly, it does not warn of retracing."""
+        key = step, specs
+        if key not in self.functions:
+            self.functions[key] = tf.function(
+                function, jit_compile=compiled, autograph=False
+            ).get_concrete_function(*specs)
+        return self.functions[key]
 
 
 def _stack(array: NDArray[Any], steps: int, size: int) -> NDArray[Any]:
@@ -373,13 +369,14 @@ _BATCH_HOOKS = (
 
 def _looks_at_batches(callback: keras.callbacks.Callback) -> bool:
     """Whether a callback is to be called for every single batch."""
-    # These two can, but seldom do.
-    if isinstance(callback, keras.callbacks.ModelCheckpoint):
-        return callback.save_freq != "epoch"
-    if isinstance(callback, keras.callbacks.TensorBoard):
-        return callback.update_freq != "epoch"
+    idle: list[type] = [keras.callbacks.Callback]
+    # These two can look at batches, but seldom do.
+    if getattr(callback, "save_freq", None) == "epoch":
+        idle.append(keras.callbacks.ModelCheckpoint)
+    if getattr(callback, "update_freq", None) == "epoch":
+        idle.append(keras.callbacks.TensorBoard)
     return any(
         getattr(getattr(callback, hook), "__func__", None)
-        is not getattr(keras.callbacks.Callback, hook)
+        not in [getattr(kind, hook) for kind in idle]
         for hook in _BATCH_HOOKS
     )
