@@ -1,0 +1,95 @@
+"""scikit-learn's own checks of what an estimator promises.
+
+Not through ``parametrize_with_checks``: it can be strict, so that a check which starts
+passing is noticed, from scikit-learn 1.8 on only. May go back to it when that is the
+oldest one supported.
+"""
+
+from unittest import SkipTest
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from skmnist import MNISTClassifier, make_pipeline
+
+# Check: why it fails.
+SCIKERAS = {
+    "check_mixin_order": (
+        "looks at scikeras' class bodies: its KerasClassifier puts BaseWrapper, and so"
+        " BaseEstimator, before ClassifierMixin"
+    ),
+    "check_estimator_tags_renamed": (
+        "looks at scikeras' class bodies, which define _more_tags only"
+    ),
+    "check_sample_weight_equivalence_on_dense_data": (
+        "a sample twice is two samples of a mini-batch, one of weight 2 is one sample:"
+        " no method that trains in mini-batches meets it"
+    ),
+}
+PIPELINE = dict.fromkeys(
+    ("check_estimators_overwrite_params", "check_dont_overwrite_parameters"),
+    "fails for every Pipeline, which fits the very steps it was given",
+)
+GREY_LEVELS = {
+    "check_classifiers_train": (
+        "its data are around 1, and divided by 255 too small to learn from in 5 epochs"
+    ),
+    "check_fit_idempotent": "cannot set random_state inside a pipeline",
+}
+# Those that pass or fail by chance cannot be strict.
+CHANCE = {
+    "check_classifier_data_not_an_array": "cannot set random_state inside a pipeline",
+    "check_supervised_y_2d": "cannot set random_state inside a pipeline",
+}
+MACHINE = {
+    "check_methods_sample_order_invariance": (
+        "allows no difference in the last bit of a float32, but BLAS may sum up a row"
+        " by its place in the matrix: by version and processor, some do"
+    ),
+}
+
+CONFIGURATIONS = {
+    "default": (MNISTClassifier(), SCIKERAS),
+    "unequal layers": (MNISTClassifier((64, 32)), SCIKERAS),
+    "Adam, dropout": (MNISTClassifier(optimizer="adam", dropout=0.2), SCIKERAS),
+    "pipeline, scaled data": (make_pipeline(scale=1.0, random_state=0), PIPELINE),
+    "pipeline": (make_pipeline(), PIPELINE | GREY_LEVELS | CHANCE),
+}
+
+
+def cases():
+    """Return each check of each configuration, marked if it is expected to fail."""
+    for configuration, (estimator, expected) in CONFIGURATIONS.items():
+        for instance, check in estimator_checks_generator(estimator):
+            name = check.func.__name__
+            reason = (expected | MACHINE).get(name)
+            marks = (
+                []
+                if reason is None
+                else pytest.mark.xfail(
+                    reason=reason, strict=name not in CHANCE | MACHINE
+                )
+            )
+            yield pytest.param(
+                instance, check, id=f"{configuration}-{name}", marks=marks
+            )
+
+
+# The data of some checks are in [0, 1].
+@pytest.mark.filterwarnings("ignore:The images are divided by scale=255:UserWarning")
+@pytest.mark.parametrize(("estimator", "check"), list(cases()))
+def test_check(estimator, check):
+    try:
+        check(estimator)
+    except SkipTest as skipped:
+        # The packages that checks need belong to the test extra.
+        if "not installed" in str(skipped):
+            pytest.fail(str(skipped))
+        raise
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_every_expected_failure_is_that_of_a_check(configuration):
+    estimator, expected = CONFIGURATIONS[configuration]
+    names = {check.func.__name__ for _, check in estimator_checks_generator(estimator)}
+    assert expected.keys() <= names

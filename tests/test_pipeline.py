@@ -1,0 +1,141 @@
+"""Tests of preprocessing and classifier as one pipeline."""
+
+import re
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skmnist import MNISTClassifier, flatten_and_scale, make_pipeline
+
+
+@pytest.fixture(scope="module")
+def pipe(digits):
+    """Return a fitted pipeline."""
+    return make_pipeline(16, 2, random_state=0).fit(*digits[0])
+
+
+def test_it_is_a_plain_pipeline_of_two_named_steps():
+    pipe = make_pipeline()
+    assert type(pipe) is Pipeline
+    assert list(pipe.named_steps) == ["preprocess", "classifier"]
+    assert type(pipe["preprocess"]) is FunctionTransformer
+    assert type(pipe["classifier"]) is MNISTClassifier
+    assert is_classifier(pipe)
+
+
+def test_defaults_are_those_of_the_first_lesson():
+    pipe = make_pipeline()
+    assert pipe["classifier"].get_params() == MNISTClassifier().get_params()
+    assert (pipe["classifier"].units, pipe["classifier"].epochs) == (512, 5)
+    assert pipe["preprocess"].kw_args == {"scale": 255.0}
+    assert pipe.memory is None
+
+
+def test_parameters_go_where_they_belong(tmp_path):
+    params = {"dropout": 0.5, "optimizer": "adam", "optimizer__learning_rate": 0.1}
+    pipe = make_pipeline((64, 32), 3, scale=16, memory=str(tmp_path), **params)
+    expected = MNISTClassifier((64, 32), epochs=3, **params)
+    assert pipe["classifier"].get_params() == expected.get_params()
+    assert pipe["preprocess"].kw_args == {"scale": 16}
+    assert pipe.memory == str(tmp_path)
+
+
+def test_only_units_and_epochs_may_be_positional():
+    with pytest.raises(TypeError, match="positional"):
+        make_pipeline(64, 3, 255.0)
+
+
+def test_grids_find_the_classifiers_parameters():
+    params = {
+        "classifier__units": 7,
+        "classifier__epochs": 3,
+        "classifier__optimizer__learning_rate": 0.1,
+        "preprocess__kw_args": {"scale": 16.0},
+    }
+    pipe = clone(make_pipeline().set_params(**params))
+    assert params.items() <= pipe.get_params().items()
+
+
+def test_it_is_flattening_and_scaling_then_classifying(digits, pipe):
+    (images, y), (test_images, _) = digits
+    X, X_test = (a.reshape(len(a), 784) / 255 for a in (images, test_images))
+    clf = MNISTClassifier(16, epochs=2, random_state=0).fit(X, y)
+    proba = pipe.predict_proba(test_images)
+    np.testing.assert_allclose(proba, clf.predict_proba(X_test), atol=1e-5)
+    assert pipe.classes_.tolist() == list(range(10))
+    assert pipe.predict(test_images).tolist() == proba.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        lambda X: X[..., np.newaxis],
+        lambda X: X.reshape(-1, 784),
+        lambda X: X.astype(np.float64),
+        lambda X: X.tolist(),
+        lambda X: np.asfortranarray(X),
+        lambda X: pd.DataFrame(X.reshape(-1, 784)).rename(columns=str),
+        lambda X: pl.DataFrame(X.reshape(-1, 784)),
+    ],
+    ids=["channel", "flat", "float64", "list", "columns first", "pandas", "polars"],
+)
+def test_images_in_any_container(digits, pipe, container):
+    (images, y), (test_images, _) = digits
+    expected = pipe.predict_proba(test_images)
+    np.testing.assert_array_equal(pipe.predict_proba(container(test_images)), expected)
+    other = clone(pipe).fit(container(images), y)
+    np.testing.assert_array_equal(other.predict_proba(test_images), expected)
+
+
+def test_scale_is_what_images_are_divided_by(digits, pipe):
+    (images, y), (test_images, _) = digits
+    scaled = make_pipeline(16, 2, scale=1.0, random_state=0)
+    scaled.fit(images / np.float32(255), y)
+    np.testing.assert_array_equal(
+        scaled.predict_proba(test_images / np.float32(255)),
+        pipe.predict_proba(test_images),
+    )
+
+
+def test_one_image(digits, pipe):
+    images, _ = digits[1]
+    proba = pipe.predict_proba(images[3][np.newaxis])
+    assert proba.shape == (1, 10)
+    np.testing.assert_allclose(proba, pipe.predict_proba(images)[[3]], atol=1e-6)
+
+
+@pytest.mark.parametrize("as_path", [True, False])
+def test_memory_caches_the_transformed_images(digits, pipe, tmp_path, as_path):
+    memory = str(tmp_path) if as_path else joblib.Memory(tmp_path, verbose=0)
+    cached = make_pipeline(16, 2, memory=memory, random_state=0)
+    for _ in range(2):
+        proba = cached.fit(*digits[0]).predict_proba(digits[1][0])
+        np.testing.assert_array_equal(proba, pipe.predict_proba(digits[1][0]))
+    assert len(list(tmp_path.rglob("output.pkl"))) == 1
+
+
+def test_it_is_shown_as_scikit_learn_shows_pipelines(pipe):
+    shown = re.sub(r"\s+", " ", repr(pipe))
+    assert (
+        "('classifier', MNISTClassifier(epochs=2, random_state=0, units=16))" in shown
+    )
+    assert (
+        "('preprocess', FunctionTransformer(func=<function flatten_and_scale" in shown
+    )
+    html = pipe._repr_html_()
+    assert "MNISTClassifier" in html
+    assert "flatten_and_scale" in html
+    assert "Not fitted" not in html
+
+
+def test_the_transformer_needs_no_fit(digits):
+    images, _ = digits[1]
+    np.testing.assert_array_equal(
+        make_pipeline()["preprocess"].transform(images), flatten_and_scale(images)
+    )
