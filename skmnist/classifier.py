@@ -506,7 +506,7 @@ class MNISTClassifier(KerasClassifier):
                 "epochs": done + epochs,
             },
         )
-        self.history_ = {
+        self.history_ = self.history_ | {
             name: self.history_.get(name, []) + values
             for name, values in history.items()
         }
@@ -542,14 +542,15 @@ class MNISTClassifier(KerasClassifier):
             ("optimizer", keras.optimizers.get, "'rmsprop', 'adam' or 'sgd'"),
             ("loss", keras.losses.get, "'categorical_crossentropy'"),
         ):
-            value = getattr(self, name)
+            value, problem = getattr(self, name), None
             try:
-                if isinstance(value, str):
-                    get(value)
-            except ValueError as error:
+                known = inspect.isclass(value) or get(value) is not None
+            except (TypeError, ValueError) as error:
+                known, problem = False, error
+            if not known:
                 raise ValueError(
                     f"{name}={value!r} is not one that Keras knows, such as {examples}."
-                ) from error
+                ) from problem
         return settings
 
     def _widths(self) -> list[int]:

@@ -120,8 +120,8 @@ def predict_proba(
 def _fill_up(X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Append rows until they fill blocks of 16.
 
-    BLAS sums up in another order in rows that fill no block, but so a sample's
-    probabilities do not depend on its place among others, to the last bit.
+    In rows that fill no block, BLAS sums up in another order. With blocks filled, and
+    AVX-512, a sample's probabilities do not change with its place among others.
     """
     if (missing := -len(X) % 16) == 0:
         return X

@@ -72,7 +72,7 @@ def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]
 def _check_scale(scale: float) -> None:
     if not np.isscalar(scale) or isinstance(scale, str):
         raise TypeError(f"scale must be a number, got {scale!r}.")
-    if not (np.isfinite(scale) and scale > 0):
+    if not (np.isfinite(scale) and np.float32(scale) > 0):
         raise ValueError(f"scale must be a finite number above 0, got {scale!r}.")
 
 
