@@ -1,6 +1,5 @@
 """A Keras classifier that keeps scikit-learn's contract."""
 
-import copy
 import inspect
 import pickle
 import warnings
@@ -567,7 +566,7 @@ class MNISTClassifier(KerasClassifier):
             kwargs["loss"] = self.loss
         # scikeras 0.13 compiles every model with the very optimizer, loss and metrics
         # it was given, and an optimizer cannot serve a second model.
-        return copy.deepcopy(kwargs)
+        return keras.tree.map_structure(_renew, kwargs)
 
     def _callbacks(self) -> list[keras.callbacks.Callback]:
         """Let scikeras make callbacks from classes and routed parameters."""
@@ -575,6 +574,14 @@ class MNISTClassifier(KerasClassifier):
         callbacks = self.__dict__.pop("_fit_callbacks")
         del self._predict_callbacks
         return keras.tree.flatten(callbacks)
+
+
+def _renew(item: Any) -> Any:
+    """Make a Keras object anew, without the variables that it may have by now."""
+    kinds = (keras.optimizers.Optimizer, keras.losses.Loss, keras.metrics.Metric)
+    return (
+        type(item).from_config(item.get_config()) if isinstance(item, kinds) else item
+    )
 
 
 def _is_routed(name: str) -> bool:
