@@ -460,9 +460,10 @@ class MNISTClassifier(KerasClassifier):
         if self.class_weight is not None:
             # Not in place, as in scikeras 0.13: the array may be the caller's.
             weights = weights * compute_sample_weight(self.class_weight, y)
-            if weights.min() < 0:
+            if not (np.isfinite(weights) & (weights >= 0)).all():
                 raise ValueError(
-                    f"class_weight has negative values: {self.class_weight}"
+                    "class_weight must be finite and not negative, got"
+                    f" {self.class_weight}."
                 )
         rows = np.flatnonzero(weights)
         if not len(rows):

@@ -9,6 +9,7 @@ What cannot run so, runs in Keras' own loop, over the same batches.
 import json
 import math
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -289,8 +290,8 @@ _idle_lock = threading.Lock()
 @contextmanager
 def _program(model: keras.Model, batch_size: int) -> Iterator[_Program]:
     """Lend a program for a model's configuration, compiling one if none is idle."""
-    configuration = _configuration(model, batch_size)
     with _idle_lock:
+        configuration = _configuration(model, batch_size)
         found = [p for p in _idle if p.configuration == configuration][-1:]
         for program in found:
             _idle.remove(program)
@@ -316,8 +317,9 @@ def _configuration(model: keras.Model, batch_size: int) -> str | None:
 
     def essence(config: Any) -> Any:
         if isinstance(config, dict):
-            if config.get("registered_name") is not None:
-                raise TypeError(f"{config['registered_name']} is not Keras' own")
+            # Of a lambda, Keras notes the code as a value.
+            if config.get("registered_name") is not None or config.keys() == {"value"}:
+                raise TypeError("not Keras' own")
             return {
                 key: essence(value)
                 for key, value in config.items()
@@ -329,9 +331,11 @@ def _configuration(model: keras.Model, batch_size: int) -> str | None:
         return config
 
     try:
-        return json.dumps(
-            essence([model.get_config(), model.get_compile_config(), batch_size])
-        )
+        with warnings.catch_warnings():
+            # Keras warns of lambdas as if this were for saving the model.
+            warnings.filterwarnings("ignore", ".*includes a `lambda`", UserWarning)
+            config = [model.get_config(), model.get_compile_config(), batch_size]
+        return json.dumps(essence(config))
     except (TypeError, ValueError):
         return None
 

@@ -43,8 +43,8 @@ CHANCE = {
 }
 MACHINE = {
     "check_methods_sample_order_invariance": (
-        "allows no difference in the last bit of a float32, but BLAS may sum up a row"
-        " by its place in the matrix: by version and processor, some do"
+        "allows no difference in the last bit of a float32, but on processors without"
+        " AVX-512 BLAS sums up a row in an order that depends on its place"
     ),
 }
 

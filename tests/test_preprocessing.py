@@ -114,6 +114,7 @@ def test_what_is_no_images_is_refused(images, error, message):
     [
         (0, ValueError, "finite number above 0, got 0"),
         (-255, ValueError, "finite number above 0, got -255"),
+        (1e-46, ValueError, "number above 0, got 1e-46"),
         (np.nan, ValueError, "finite number above 0, got nan"),
         (np.inf, ValueError, "finite number above 0, got inf"),
         ("255", TypeError, "must be a number, got '255'"),
