@@ -13,6 +13,7 @@ from skmnist.preprocessing import flatten_and_scale
 
 if TYPE_CHECKING:
     from skmnist.classifier import MNISTClassifier
+    from skmnist.export import to_sklearn
     from skmnist.pipeline import make_pipeline
 
 __version__ = "0.1.0"
@@ -23,10 +24,15 @@ __all__ = [
     "flatten_and_scale",
     "load_digits_28x28",
     "make_pipeline",
+    "to_sklearn",
 ]
 
 # Importing TensorFlow takes seconds, so what needs it is imported on first use.
-_LAZY = {"MNISTClassifier": "skmnist.classifier", "make_pipeline": "skmnist.pipeline"}
+_LAZY = {
+    "MNISTClassifier": "skmnist.classifier",
+    "make_pipeline": "skmnist.pipeline",
+    "to_sklearn": "skmnist.export",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -14,6 +14,7 @@ PUBLIC = [
     "flatten_and_scale",
     "load_digits_28x28",
     "make_pipeline",
+    "to_sklearn",
 ]
 
 
