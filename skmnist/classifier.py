@@ -1,6 +1,9 @@
 """A Keras classifier that keeps scikit-learn's contract."""
 
+import copy
 import inspect
+import math
+import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,11 +11,14 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
+import joblib
 import keras
 import numpy as np
+import scikeras
 from numpy.typing import ArrayLike, NDArray
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import ClassifierTags, Tags, check_random_state, check_scalar
@@ -21,9 +27,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
+    check_memory,
     validate_data,
 )
 
+import skmnist
+from skmnist.callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from skmnist.network import build_network, predict_proba
 from skmnist.training import Batches, state_variables, train
 
@@ -35,7 +44,7 @@ from skmnist.training import Batches, state_variables, train
 _ROUTES = ("callbacks", "compile", "fit", "loss", "metrics", "optimizer")
 
 
-class MNISTClassifier(KerasClassifier):
+class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     """Dense softmax network, trained by Keras and used like any classifier.
 
     A scikeras ``KerasClassifier`` around the network of the first lesson in deep
@@ -55,6 +64,11 @@ class MNISTClassifier(KerasClassifier):
         Activation of the hidden layers, as Keras takes it.
     dropout : float in [0, 1), default=0.0
         Share of each hidden layer's outputs that training sets to zero.
+    distortion : float, default=0.0
+        Strength by which every training image is distorted anew in every epoch: turned,
+        scaled, slanted, shifted and bent at random, as :mod:`skmnist.distortion` says.
+        0 is off, 1 is meant for MNIST. Takes square images, such as 784 features for
+        28x28 pixels. Never done in prediction, nor to validation data.
     optimizer : str, class or instance of keras.optimizers.Optimizer, \
             default="rmsprop"
         An instance is copied, so that every fit starts with a fresh one.
@@ -77,8 +91,15 @@ class MNISTClassifier(KerasClassifier):
     verbose : {0, 1, 2}, default=0
         Progress on standard output: none, Keras' bar, or a line an epoch.
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, order of the samples, dropout and
+        Decides initial weights, order of the samples, dropout, distortion and
         `validation_split`. An int makes `fit` repeatable to the bit.
+    memory : str, path, joblib.Memory or None, default=None
+        Folder in which `fit` keeps its state after each epoch. A fit of the same
+        parameters, seed included, on the same data then takes the epochs that were
+        trained before from there, so that a grid over `epochs` costs what its largest
+        value costs. The result is the same to the bit. Not used with `callbacks`,
+        which may change what an epoch does, with functions of your own as
+        activation, loss or metrics, nor where Keras' own loop runs.
     **routed
         Parameters that scikeras passes on, such as
         ``optimizer__learning_rate=1e-3`` or ``fit__validation_freq=2``; their names
@@ -134,6 +155,7 @@ class MNISTClassifier(KerasClassifier):
         batch_size: int = 32,
         activation: str | Callable[..., Any] = "relu",
         dropout: float = 0.0,
+        distortion: float = 0.0,
         optimizer: Any = "rmsprop",
         loss: Any = "categorical_crossentropy",
         metrics: Any = ("accuracy",),
@@ -144,6 +166,7 @@ class MNISTClassifier(KerasClassifier):
         shuffle: bool = True,
         verbose: int | str = 0,
         random_state: int | np.random.RandomState | None = None,
+        memory: str | os.PathLike[str] | joblib.Memory | None = None,
         **routed: Any,
     ):
         self.units = units
@@ -151,6 +174,7 @@ class MNISTClassifier(KerasClassifier):
         self.batch_size = batch_size
         self.activation = activation
         self.dropout = dropout
+        self.distortion = distortion
         self.optimizer = optimizer
         self.loss = loss
         self.metrics = metrics
@@ -161,8 +185,10 @@ class MNISTClassifier(KerasClassifier):
         self.shuffle = shuffle
         self.verbose = verbose
         self.random_state = random_state
+        self.memory = memory
         self.__dict__.update(routed)
 
+    @with_callbacks
     def fit(
         self,
         X: Any,
@@ -197,14 +223,14 @@ class MNISTClassifier(KerasClassifier):
             If a parameter or the data are unusable. A classifier that was fitted
             before is then as it was.
         """
+        settings = self._settings()
+        tasks = self._fit_tasks(settings["epochs"], X, y, sample_weight)
+        goes_on = self.warm_start and self.initialized_
         with self._all_or_nothing():
-            if self.warm_start and self.initialized_:
-                X, y = self._go_on(X, y)
-            else:
-                X, y = self._start(X, y)
+            X, y = self._go_on(X, y) if goes_on else self._start(X, y)
             arrays, rows = self._training_data(X, y, sample_weight)
             _check_two_classes(y[rows])
-            validation, split = None, self._settings()["validation_split"]
+            validation, split = None, settings["validation_split"]
             if X_val is not None and y_val is not None:
                 X_valid, y_valid = self._go_on(X_val, y_val)
                 validation = (X_valid, self._encode(y_valid)), None
@@ -215,7 +241,9 @@ class MNISTClassifier(KerasClassifier):
                     rows, test_size=split, stratify=y[rows], random_state=self._seed
                 )
                 validation = arrays, held_out
-            self._train(arrays, rows, validation)
+            if not goes_on:
+                self._compile(settings, len(rows))
+            self._train(settings, arrays, rows, validation, tasks)
         return self
 
     def partial_fit(
@@ -249,8 +277,10 @@ class MNISTClassifier(KerasClassifier):
             If a parameter or the data are unusable, among them labels and numbers
             of features not seen before. The classifier is then as it was.
         """
+        settings = self._settings()
+        goes_on = self.initialized_
         with self._all_or_nothing():
-            if self.initialized_:
+            if goes_on:
                 X, y = self._go_on(X, y)
                 if classes is not None and not np.array_equal(
                     np.unique(classes), self.classes_
@@ -262,10 +292,12 @@ class MNISTClassifier(KerasClassifier):
             else:
                 X, y = self._start(X, y, classes)
             arrays, rows = self._training_data(X, y, sample_weight)
-            self._train(arrays, rows, epochs=1)
+            if not goes_on:
+                self._compile(settings, len(rows))
+            self._train(settings | {"epochs": 1, "memory": None}, arrays, rows)
         return self
 
-    def initialize(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def initialize(self, X: Any, y: Any) -> Self:
         """Build the network without training it, to look at or start from.
 
         Parameters
@@ -280,8 +312,10 @@ class MNISTClassifier(KerasClassifier):
         self : MNISTClassifier
             With an untrained `model_`, which `partial_fit` trains.
         """
+        settings = self._settings()
         with self._all_or_nothing():
-            self._start(X, y)
+            X, y = self._start(X, y)
+            self._compile(settings, len(X))
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -376,6 +410,12 @@ class MNISTClassifier(KerasClassifier):
     # scikeras 0.13 prints every parameter on a line of its own.
     __repr__ = BaseEstimator.__repr__
 
+    def __copy__(self) -> Self:
+        # The default would take `__getstate__`, which is for pickling.
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if self.initialized_:
@@ -389,6 +429,11 @@ class MNISTClassifier(KerasClassifier):
                 )
                 state["callbacks"] = None
         return state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The versions come first in the file, so that they are told even if the rest
+        # cannot be read with others.
+        return _new_from_file, (type(self), _versions()), self.__getstate__()
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -406,15 +451,20 @@ class MNISTClassifier(KerasClassifier):
             raise
 
     def _start(self, X: Any, y: Any, classes: ArrayLike | None = None) -> Any:
-        """Check parameters and data, and build a new network for them."""
-        self._settings()
+        """Check data, and build a new network for them."""
         X, y = self._validate(X, y, reset=True)
         check_classification_targets(y)
         self.classes_ = LabelEncoder().fit(y if classes is None else classes).classes_
         _check_two_classes(self.classes_)
         self._encode(y)
         self._seed = _draw_seed(self.random_state)
-        self.model_ = build_network(
+        self.model_ = self._build()
+        self.history_: dict[str, list[float]] = {}
+        return X, y
+
+    def _build(self) -> keras.Model:
+        """Build the network, with new weights."""
+        return build_network(
             self.n_features_in_,
             len(self.classes_),
             units=self._widths(),
@@ -422,14 +472,28 @@ class MNISTClassifier(KerasClassifier):
             dropout=self.dropout,
             seed=self._seed,
         )
-        self.model_.compile(**self._get_compile_kwargs())
+
+    def _compile(self, settings: dict[str, Any], n_samples: int) -> None:
+        """Compile `model_`, to be trained on a number of samples."""
+        compiling = copy.copy(self)
+        # scikeras 0.13 does not pass parameters on to an optimizer's parameter.
+        name = "optimizer__learning_rate"
+        if inspect.isclass(schedule := getattr(self, name, None)):
+            options = {
+                routed.removeprefix(f"{name}__"): value
+                for routed, value in self.__dict__.items()
+                if routed.startswith(f"{name}__")
+            }
+            if "decay_steps" in inspect.signature(schedule).parameters:
+                # If not told otherwise, it lasts as long as training does.
+                batches = math.ceil(n_samples / settings["batch_size"])
+                options = {"decay_steps": settings["epochs"] * batches} | options
+            compiling.__dict__[name] = schedule(**options)
+        self.model_.compile(**compiling._get_compile_kwargs())
         self.model_.optimizer.build(self.model_.trainable_variables)
-        self.history_: dict[str, list[float]] = {}
-        return X, y
 
     def _go_on(self, X: Any, y: Any) -> Any:
-        """Check parameters, and data against those the network was built for."""
-        self._settings()
+        """Check data against those the network was built for."""
         X, y = self._validate(X, y, reset=False)
         check_classification_targets(y)
         self._encode(y)
@@ -482,34 +546,54 @@ class MNISTClassifier(KerasClassifier):
 
     def _train(
         self,
+        settings: dict[str, Any],
         arrays: tuple[NDArray[Any], ...],
         rows: NDArray[np.intp],
         validation: tuple[Any, Any] | None = None,
-        *,
-        epochs: int | None = None,
+        tasks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         """Train `model_` on checked data and add to `history_`."""
-        options = self._settings()
+        options = settings.copy()
         del options["validation_split"]
-        size = options.pop("batch_size")
-        seed = self._seed if options.pop("shuffle") else None
-        epochs = epochs or options["epochs"]
+        names = ("batch_size", "shuffle", "distortion")
+        order = {name: options.pop(name) for name in names} | {"seed": self._seed}
         done = len(self.history_.get("loss", ()))
+        callbacks = self._callbacks()
+        if callbacks or self.random_state is None:
+            options["memory"] = None
         history = train(
             self.model_,
-            Batches(arrays, rows, batch_size=size, seed=seed),
-            validation and Batches(*validation, batch_size=size),
+            Batches(arrays, rows, **order),
+            validation and Batches(*validation, batch_size=order["batch_size"]),
             **options
             | {
-                "callbacks": self._callbacks(),
+                "callbacks": [*callbacks, *tasks],
                 "initial_epoch": done,
-                "epochs": done + epochs,
+                "epochs": done + settings["epochs"],
             },
         )
         self.history_ = self.history_ | {
             name: self.history_.get(name, []) + values
             for name, values in history.items()
         }
+
+    def _fit_tasks(
+        self, epochs: int, X: Any, y: Any, sample_weight: ArrayLike | None
+    ) -> list[keras.callbacks.Callback]:
+        """Tell the callbacks of scikit-learn of the epochs, if there are any."""
+        if not hasattr(self, "_skl_callbacks"):
+            return []
+        arguments = {"estimator": self, "X": X, "y": y}
+        if sample_weight is not None:
+            arguments["metadata"] = {"sample_weight": sample_weight}
+        context = self._init_callback_context(max_subtasks=epochs)
+        return [EpochTasks(context, arguments, self._snapshot)]
+
+    def _snapshot(self) -> dict[str, Any]:
+        """Return what turns a copy of this into a classifier fitted up to now."""
+        model = self._build()
+        model.set_weights(self.model_.get_weights())
+        return {"model_": model}
 
     def _settings(self) -> dict[str, Any]:
         """Check the parameters and return those of training."""
@@ -520,7 +604,14 @@ class MNISTClassifier(KerasClassifier):
                     f"MNISTClassifier has no parameter {name!r}; names of parameters to"
                     f" pass on start with one of {', '.join(_ROUTES)} and '__'."
                 )
-        names = ("epochs", "batch_size", "shuffle", "validation_split", "verbose")
+        names = (
+            "epochs",
+            "batch_size",
+            "distortion",
+            "shuffle",
+            "validation_split",
+            "verbose",
+        )
         settings = {name: getattr(self, name) for name in names} | {
             name.removeprefix("fit__"): value
             for name, value in self.__dict__.items()
@@ -530,6 +621,9 @@ class MNISTClassifier(KerasClassifier):
             check_scalar(settings[name], name, Integral, min_val=1)
         for width in self._widths():
             check_scalar(width, "units", Integral, min_val=1)
+        check_scalar(settings["distortion"], "distortion", Real, min_val=0)
+        if not np.isfinite(settings["distortion"]):
+            raise ValueError(f"distortion == {self.distortion}, must be finite.")
         for name, share in (
             ("dropout", self.dropout),
             ("validation_split", settings["validation_split"]),
@@ -551,7 +645,10 @@ class MNISTClassifier(KerasClassifier):
                 raise ValueError(
                     f"{name}={value!r} is not one that Keras knows, such as {examples}."
                 ) from problem
-        return settings
+        memory = self.memory
+        if isinstance(memory, os.PathLike):
+            memory = os.fspath(memory)
+        return settings | {"memory": None if memory is None else check_memory(memory)}
 
     def _widths(self) -> list[int]:
         """Return the width of each hidden layer."""
@@ -575,6 +672,34 @@ class MNISTClassifier(KerasClassifier):
         callbacks = self.__dict__.pop("_fit_callbacks")
         del self._predict_callbacks
         return keras.tree.flatten(callbacks)
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of all that a saved classifier is made of."""
+    return {
+        module.__name__: module.__version__ for module in (skmnist, scikeras, keras)
+    }
+
+
+def _new_from_file(
+    cls: type[MNISTClassifier], written: dict[str, str]
+) -> MNISTClassifier:
+    """Make a classifier to be filled from a file, comparing versions."""
+    differing = [n for n, version in _versions().items() if written[n] != version]
+    if differing:
+        then, now = (
+            ", ".join(f"{name} {versions[name]}" for name in differing)
+            for versions in (written, _versions())
+        )
+        warnings.warn(
+            InconsistentVersionWarning(
+                estimator_name=cls.__name__,
+                original_sklearn_version=then,
+                current_sklearn_version=now,
+            ),
+            stacklevel=2,
+        )
+    return cls.__new__(cls)
 
 
 def _renew(item: Any) -> Any:

@@ -14,9 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import joblib
 import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from skmnist import __version__
+from skmnist.distortion import distort, draw
+from skmnist.memory import EpochCache, fingerprint
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -36,7 +41,7 @@ Report = Callable[[int, int], None]
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of an epoch, in an order that only seed and epoch decide.
+    """The batches of an epoch, whose randomness only seed and epoch decide.
 
     Parameters
     ----------
@@ -47,7 +52,12 @@ class Batches(keras.utils.PyDataset):
     batch_size : int, default=32
         Samples in a batch; the last one of an epoch may have fewer.
     seed : int, optional
-        Shuffles the samples anew for each epoch. By default they stay in order.
+        Shuffles the samples anew for each epoch, and decides their distortion. By
+        default they stay as they are, in order.
+    shuffle : bool, default=True
+        False keeps them in order, with a seed too.
+    distortion : float, default=0.0
+        Strength by which the features, images, are distorted anew for each epoch.
     """
 
     def __init__(
@@ -57,17 +67,23 @@ class Batches(keras.utils.PyDataset):
         *,
         batch_size: int = 32,
         seed: int | None = None,
+        shuffle: bool = True,
+        distortion: float = 0.0,
     ):
         super().__init__()
         self.arrays = arrays
         self.batch_size = batch_size
         self.rows = np.arange(len(arrays[0])) if rows is None else rows
         self.seed = seed
+        self.shuffle = shuffle
+        self.distortion = distortion
         self.order = self.rows
+        self.epoch = 0
 
     def start_epoch(self, epoch: int) -> None:
         """Put the samples in the order of an epoch, counted from 0."""
-        if self.seed is not None:
+        self.epoch = epoch
+        if self.seed is not None and self.shuffle:
             self.order = np.random.default_rng([self.seed, epoch]).permutation(
                 self.rows
             )
@@ -81,7 +97,18 @@ class Batches(keras.utils.PyDataset):
     def take(self, first: int, number: int) -> Arrays:
         """Return a number of successive batches as one."""
         rows = self.order[first * self.batch_size :][: number * self.batch_size]
-        return tuple(array[rows] for array in self.arrays)
+        X, *others = (array[rows] for array in self.arrays)
+        if self.seed is not None and self.distortion:
+            # A generator for each batch, since Keras looks at the first one twice.
+            draws = [
+                draw(
+                    np.random.default_rng([self.seed, self.epoch, batch]),
+                    min(self.batch_size, len(self.rows) - batch * self.batch_size),
+                )
+                for batch in range(first, first + number)
+            ]
+            X = distort(X, np.concatenate(draws), self.distortion)
+        return X, *others
 
 
 def train(
@@ -92,6 +119,7 @@ def train(
     epochs: int = 1,
     initial_epoch: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    memory: joblib.Memory | None = None,
     verbose: int | str = 0,
     **fit_options: Any,
 ) -> dict[str, list[float]]:
@@ -109,6 +137,9 @@ def train(
         is training 5 and then, with ``initial_epoch=5``, 5 more.
     callbacks : sequence of keras.callbacks.Callback
         One that looks at single batches is served by Keras' own loop.
+    memory : joblib.Memory, optional
+        Keeps the state after each epoch. An epoch that was trained before, from the
+        same state on the same data, is taken from there. Keras' own loop does not.
     verbose : {0, 1, 2, "auto"}
         As in ``model.fit``.
     **fit_options
@@ -153,8 +184,19 @@ def train(
         steps=len(batches),
     )
     with _program(model, batches.batch_size) as program:
+        cache = None
+        if memory is not None and program.configuration is not None:
+            cache = EpochCache(
+                memory, _origin(model, program.configuration, batches, validation)
+            )
         _train_compiled(
-            model, program, batches, validation, range(initial_epoch, epochs), callbacks
+            model,
+            program,
+            batches,
+            validation,
+            range(initial_epoch, epochs),
+            callbacks,
+            cache,
         )
     return dict(model.history.history)
 
@@ -166,6 +208,7 @@ def _train_compiled(
     validation: Batches | None,
     epochs: range,
     callbacks: keras.callbacks.CallbackList,
+    cache: EpochCache | None,
 ) -> None:
     """Run epochs as Keras' own loop does, but for how their batches are run."""
 
@@ -173,11 +216,7 @@ def _train_compiled(
         callbacks.on_train_batch_begin(first)
         callbacks.on_train_batch_end(first + number - 1, program.metrics())
 
-    logs: dict[str, float] = {}
-    model.stop_training = False
-    callbacks.on_train_begin()
-    for epoch in epochs:
-        callbacks.on_epoch_begin(epoch)
+    def run() -> dict[str, float]:
         _copy_state(model, program.model)
         program.run("train_step", batches, report)
         _copy_state(program.model, model)
@@ -189,6 +228,21 @@ def _train_compiled(
             val_logs = program.metrics()
             callbacks.on_test_end(val_logs)
             logs |= {f"val_{name}": value for name, value in val_logs.items()}
+        return logs
+
+    logs: dict[str, float] = {}
+    model.stop_training = False
+    callbacks.on_train_begin()
+    for epoch in epochs:
+        callbacks.on_epoch_begin(epoch)
+        if cache is not None and (known := cache.recall(epoch)):
+            values, logs = known
+            _assign(state_variables(model), values)
+        else:
+            logs = run()
+            if cache is not None:
+                values = [variable.numpy() for variable in state_variables(model)]
+                cache.keep(epoch, (values, logs))
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
@@ -340,6 +394,18 @@ def _configuration(model: keras.Model, batch_size: int) -> str | None:
         return None
 
 
+def _origin(
+    model: keras.Model, configuration: str, batches: Batches, validation: Batches | None
+) -> str:
+    """Return a digest of all that decides what comes of training."""
+    versions = [np.__version__, tf.__version__, keras.__version__, __version__]
+    choices = [batches.seed, batches.shuffle, batches.distortion]
+    arrays = [variable.numpy() for variable in state_variables(model)]
+    for part in (batches, validation):
+        arrays += [] if part is None else [*part.arrays, part.rows, None]
+    return fingerprint(json.dumps([configuration, *choices, *versions]), arrays)
+
+
 def state_variables(model: keras.Model) -> list[keras.Variable]:
     """Return all that training changes in a model."""
     return [*model.variables, *model.optimizer.variables]
@@ -347,10 +413,12 @@ def state_variables(model: keras.Model) -> list[keras.Variable]:
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
     if source is not target:
-        for value, variable in zip(
-            state_variables(source), state_variables(target), strict=True
-        ):
-            variable.assign(value)
+        _assign(state_variables(target), state_variables(source))
+
+
+def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _seed_dropout(model: keras.Model, steps: int) -> None:

@@ -4,7 +4,9 @@ import hashlib
 import os
 import random
 import re
+from types import MappingProxyType
 
+import joblib
 import keras
 import numpy as np
 import pandas as pd
@@ -16,11 +18,12 @@ from scikeras.wrappers import KerasClassifier
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, log_loss
-from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv
 from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
-from skmnist import MNISTClassifier
+from skmnist import MNISTClassifier, training
+from skmnist.distortion import distort
 
 
 def small(**params):
@@ -411,14 +414,16 @@ class TestTraining:
             {"batch_size": 8},
             {"batch_size": 8, "optimizer": "adam", "dropout": 0.3},
             {"optimizer": "adam", "dropout": 0.3},
+            {"batch_size": 8, "distortion": 1.0},
             {
                 "dropout": 0.3,
+                "distortion": 1.0,
                 "callbacks": keras.callbacks.LambdaCallback(
                     on_train_batch_end=lambda batch, logs: None
                 ),
             },
         ],
-        ids=["RMSprop", "Adam, dropout", "few batches", "Keras' loop"],
+        ids=["RMSprop", "Adam, dropout", "few batches", "distortion", "Keras' loop"],
     )
     @pytest.mark.parametrize("route", ["warm_start", "partial_fit", "initialize"])
     def test_two_epochs_and_one_are_three(self, rows, params, route):
@@ -472,6 +477,120 @@ class TestTraining:
     def test_nothing_is_shown_by_default(self, rows, capsys):
         small().fit(*rows[0]).partial_fit(*rows[0]).predict(rows[0][0])
         assert capsys.readouterr() == ("", "")
+
+
+class TestDistortion:
+    def test_0_is_the_default_and_off(self, rows):
+        assert bits(small(distortion=0).fit(*rows[0])) == bits(small().fit(*rows[0]))
+
+    def test_training_images_are_distorted_anew_each_epoch(self, rows, monkeypatch):
+        X, y = rows[0]
+        epochs = []
+
+        def spy(images, draws, strength):
+            epochs.append(distort(images, draws, strength))
+            return epochs[-1]
+
+        monkeypatch.setattr(training, "distort", spy)
+        small(epochs=2, shuffle=False, distortion=1, batch_size=len(X)).fit(X, y)
+        first, second = epochs
+        for images in epochs:
+            assert (images != X).any(axis=1).all()
+            assert np.corrcoef(images.sum(axis=1), X.sum(axis=1))[0, 1] > 0.6
+        assert (first != second).any(axis=1).all()
+
+    def test_neither_validation_nor_prediction_is_distorted(self, rows):
+        train, (X_val, y_val) = rows
+        clf = small(distortion=1.5, epochs=2).fit(*train, X_val=X_val, y_val=y_val)
+        _, accuracy = clf.model_.evaluate(X_val, np.eye(10)[y_val], verbose=0)
+        assert clf.history_["val_accuracy"][-1] == pytest.approx(accuracy, abs=1e-6)
+        np.testing.assert_allclose(
+            clf.predict_proba(X_val), clf.model_.predict(X_val, verbose=0), atol=1e-6
+        )
+
+    @pytest.mark.parametrize("backend", ["threading", "loky"])
+    def test_elsewhere_it_is_the_same_to_the_bit(self, rows, backend):
+        clf = small(distortion=1.0, batch_size=8)
+        expected = bits(clf.fit(*rows[0]))
+        with joblib.parallel_config(backend, n_jobs=2):
+            fits = joblib.Parallel()(
+                joblib.delayed(clone(clf).fit)(*rows[0]) for _ in range(2)
+            )
+        assert [bits(fit) for fit in fits] == [expected] * 2
+
+    def test_keras_loop_sees_the_same_images(self, rows):
+        looks = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: None
+        )
+        params = {"distortion": 1.0, "batch_size": 8, "activation": "tanh"}
+        fits = [small(callbacks=c, **params).fit(*rows[0]) for c in (None, looks)]
+        np.testing.assert_allclose(
+            *(fit.predict_proba(rows[0][0]) for fit in fits), 1e-3
+        )
+
+    def test_stronger_is_harder(self, rows):
+        X, y = rows[0]
+        losses = [
+            small(units=64, epochs=10, distortion=strength).fit(X, y).history_["loss"]
+            for strength in (0, 1, 2)
+        ]
+        assert losses[0][-1] < losses[1][-1] < losses[2][-1]
+
+    def test_only_square_images(self, rows):
+        X, y = rows[0]
+        clf = small().fit(X[:, :783], y)
+        before = bits(clf)
+        with pytest.raises(ValueError, match=r"783 features.*square"):
+            clf.set_params(distortion=0.5).fit(X[:, :783], y)
+        assert bits(clf) == before
+        for n_features in (64, 784):
+            clf.fit(X[:, :n_features], y)
+
+
+class TestSchedules:
+    COSINE = MappingProxyType(
+        {
+            "optimizer__learning_rate": keras.optimizers.schedules.CosineDecay,
+            "optimizer__learning_rate__initial_learning_rate": 0.01,
+        }
+    )
+
+    @pytest.mark.parametrize(
+        "params",
+        [{}, {"validation_split": 0.2}, {"batch_size": 7}, {"epochs": 2}],
+        ids=str,
+    )
+    def test_one_given_as_a_class_lasts_as_long_as_training(self, rows, params):
+        clf = small(epochs=3, **self.COSINE).set_params(**params).fit(*rows[0])
+        optimizer = clf.model_.optimizer
+        assert float(optimizer.learning_rate) == 0.0
+        steps = int(optimizer.iterations)
+        optimizer.iterations.assign(steps // 2)
+        assert float(optimizer.learning_rate) == pytest.approx(0.005, abs=0.0005)
+
+    def test_its_parameters_can_be_given(self, rows):
+        params = {"optimizer__learning_rate__decay_steps": 1000}
+        clf = small(epochs=3, **self.COSINE, **params).fit(*rows[0])
+        assert float(clf.model_.optimizer.learning_rate) > 0.009
+
+    def test_a_grid_searches_them(self, rows):
+        name = "optimizer__learning_rate__initial_learning_rate"
+        grid = {name: [0.0, 0.01], "epochs": [2, 4]}
+        search = GridSearchCV(small(units=32, **self.COSINE), grid, cv=2).fit(*rows[0])
+        assert search.best_params_ == {name: 0.01, "epochs": 4}
+
+    def test_one_without_a_number_of_steps(self, rows):
+        clf = small(
+            optimizer__learning_rate=keras.optimizers.schedules.PiecewiseConstantDecay,
+            optimizer__learning_rate__boundaries=[2],
+            optimizer__learning_rate__values=[0.1, 0.25],
+        ).fit(*rows[0])
+        assert float(clf.model_.optimizer.learning_rate) == 0.25
+
+    def test_the_parameters_stay_as_they_were_given(self, rows):
+        clf = small(**self.COSINE)
+        before = clf.get_params()
+        assert clf.fit(*rows[0]).get_params() == before
 
 
 class OwnOptimizer(keras.optimizers.RMSprop):

@@ -10,7 +10,9 @@ import joblib
 import keras
 import numpy as np
 import pytest
+from sklearn.exceptions import InconsistentVersionWarning
 
+import skmnist
 from skmnist import MNISTClassifier, make_pipeline
 
 PIPELINES = {
@@ -147,3 +149,37 @@ def test_callbacks_that_can_be_pickled_are_kept(rows, clf):
     other = pickle.loads(pickle.dumps(clf.fit(*rows[0])))
     # No epoch is better than the first by 100.
     assert len(other.fit(*rows[0]).history_["loss"]) == 2
+
+
+def test_a_file_of_other_versions_is_read_with_a_warning(
+    rows, clf, tmp_path, monkeypatch
+):
+    (X_test, _) = rows[1]
+    joblib.dump(clf, tmp_path / "clf.joblib")
+    here = f"skmnist {skmnist.__version__}, keras {keras.__version__}"
+    monkeypatch.setattr(skmnist, "__version__", "99.1")
+    monkeypatch.setattr(keras, "__version__", "99.2")
+    message = f"MNISTClassifier from version {here} .* skmnist 99.1, keras 99.2"
+    with pytest.warns(InconsistentVersionWarning, match=message):
+        other = joblib.load(tmp_path / "clf.joblib")
+    np.testing.assert_array_equal(
+        other.predict_proba(X_test), clf.predict_proba(X_test)
+    )
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.6, 0.9, 0.999])
+@pytest.mark.parametrize("compress", [0, 3])
+def test_a_file_that_is_cut_off_gives_no_classifier(clf, tmp_path, share, compress):
+    file = tmp_path / "clf.joblib"
+    joblib.dump(clf, file, compress=compress)
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    # That of pickle or zlib, whichever notices.
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        joblib.load(file)
+
+
+def test_a_shallow_copy_is_not_pickled(rows, clf):
+    clf.set_params(callbacks=[keras.callbacks.LambdaCallback(print)])
+    other = copy.copy(clf)
+    assert other.callbacks is clf.callbacks
+    assert other.model_ is clf.model_
