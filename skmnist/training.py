@@ -11,6 +11,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -277,20 +278,25 @@ class _Program:
             self.model.test_step(tuple(array[:1] for array in batches.arrays))
         self.model.reset_metrics()
         size, full = batches.batch_size, len(batches.rows) // batches.batch_size
-        done, at_once = 0, max(1, CHUNK_ROWS // size)
-        while done < len(batches):
-            if done < full and full >= MIN_COMPILED_STEPS:
-                number = min(at_once, full - done)
-                arrays = batches.take(done, number)
-                chunk = [_stack(array, at_once, size) for array in arrays]
-                self._loop(step, chunk)(tf.constant(number), *map(tf.constant, chunk))
-            else:
-                number = 1
-                batch = batches.take(done, number)
-                self._single(step, batch)(*map(tf.constant, batch))
-            if report is not None:
-                report(done, number)
-            done += number
+        looped = full if full >= MIN_COMPILED_STEPS else 0
+        at_once = max(1, CHUNK_ROWS // size)
+        pieces = [(i, min(at_once, looped - i)) for i in range(0, looped, at_once)]
+        pieces += [(i, 1) for i in range(looped, len(batches))]
+        # The next ones are gathered, and distorted, while these are trained on.
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(batches.take, *pieces[0])
+            for (first, number), after in zip(pieces, [*pieces[1:], None], strict=True):
+                arrays = coming.result()
+                if after is not None:
+                    coming = pool.submit(batches.take, *after)
+                if first < looped:
+                    chunk = [_stack(array, at_once, size) for array in arrays]
+                    loop = self._loop(step, chunk)
+                    loop(tf.constant(number), *map(tf.constant, chunk))
+                else:
+                    self._single(step, arrays)(*map(tf.constant, arrays))
+                if report is not None:
+                    report(first, number)
 
     def _loop(self, step: str, chunk: Sequence[NDArray[Any]]) -> Callable[..., Any]:
         """Return a loop of a step over batches that are stacked in arrays.
