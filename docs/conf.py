@@ -48,4 +48,10 @@ plot_rcparams = {"savefig.bbox": "tight"}
 
 doctest_default_flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Blocks that need MNIST run where SKMNIST_DATA names it.
-doctest_global_setup = "import os; no_mnist = not os.environ.get('SKMNIST_DATA')"
+doctest_global_setup = """
+import os
+from importlib.util import find_spec
+
+no_mnist = not os.environ.get("SKMNIST_DATA")
+no_callbacks = find_spec("sklearn.callback") is None
+"""

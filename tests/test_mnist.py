@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import joblib
+import keras
 import pytest
+
+from skmnist import make_pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -33,3 +36,33 @@ def test_five_epochs_reach_the_recipes_accuracy(mnist, seed, tmp_path):
     assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
         ("loss", "accuracy", "val_loss", "val_accuracy"), 5
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' /proc")
+def test_repeated_fits_do_not_make_the_process_grow(mnist):
+    (X, y), _ = mnist
+
+    def megabytes():
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+
+    for number in range(12):
+        make_pipeline(epochs=1).fit(X[:5000], y[:5000])
+        if number == 2:
+            before = megabytes()
+    # Each fit of plain Keras leaves about 10 MB behind.
+    assert megabytes() - before < 30
+
+
+def test_distortion_reaches_what_the_lesson_does_not(mnist):
+    train, test = mnist
+    pipe = make_pipeline(
+        epochs=8,
+        batch_size=128,
+        distortion=1.0,
+        optimizer="adam",
+        optimizer__learning_rate=keras.optimizers.schedules.CosineDecay,
+        optimizer__learning_rate__initial_learning_rate=2e-3,
+        random_state=0,
+    )
+    assert pipe.fit(*train).score(*test) >= 0.988

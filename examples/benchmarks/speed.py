@@ -161,11 +161,15 @@ def memory_growth(X, y):
 
     for number in range(30):
         make_pipeline(epochs=1).fit(X, y)
-        with open("/proc/self/statm") as statm:
-            pages = int(statm.read().split()[1])
         if number == 2:
-            before = pages
-    return (pages - before) * resource.getpagesize() / 2**20
+            before = resident_memory()
+    return resident_memory() - before
+
+
+def resident_memory():
+    """Return how many MB of memory this process takes now."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize() / 2**20
 
 
 def floor(epochs):
@@ -177,10 +181,16 @@ def floor(epochs):
     return {"fit": epochs * 60000 * FLOP_PER_IMAGE / rate, "GFLOP/s": rate / 1e9}
 
 
-def in_a_process(system, epochs):
-    command = [sys.executable, __file__, "--run", system, "--epochs", str(epochs)]
+def in_a_process(script, name, *options):
+    """Return what one part of a script measures in a process of its own."""
+    command = [sys.executable, script, "--run", name, *options]
     process = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return json.loads(process.stdout.splitlines()[-1])
+
+
+def print_json(found):
+    """Print what `in_a_process` reads."""
+    print(json.dumps(found))
 
 
 def available(system):
@@ -202,12 +212,8 @@ def report(results, epochs):
         own = statistics.median(column("skmnist", name))
         return f"{statistics.median(column(system, name)) / own:.1f}"
 
-    packages = ["scikit-learn", "scikeras", "keras", "tensorflow", "numpy"]
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
-    print(f"{cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(", ".join(versions))
-    n = len(results["floor"])
-    print(f"median (min - max) of {n} runs in turn; x: how many times skmnist's\n")
+    print(describe_machine(len(results["floor"])))
+    print("x: how many times skmnist's\n")
     print(
         f"| system | {epochs} epochs, s | x | one image, ms | x | 10,000 images, s | x"
         " | peak memory, MB | x | test accuracy |"
@@ -243,10 +249,16 @@ def report(results, epochs):
     )
 
 
-def cpu():
+def describe_machine(runs):
     with open("/proc/cpuinfo") as info:
         names = [line.split(":")[1] for line in info if line.startswith("model name")]
-    return names[0].strip()
+    packages = ["scikit-learn", "scikeras", "keras", "tensorflow", "numpy"]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    return (
+        f"{names[0].strip()}, {os.cpu_count()} cores, Python"
+        f" {platform.python_version()}, {', '.join(versions)};"
+        f" median (min - max) of {runs} runs in turn"
+    )
 
 
 def draw(results, epochs, file):
@@ -278,13 +290,15 @@ def main():
         measure = (
             floor(args.epochs) if args.run == "floor" else run(args.run, args.epochs)
         )
-        print(json.dumps(measure))
+        print_json(measure)
         return
     systems = [*filter(available, args.systems), "floor"]
     results = {system: [] for system in systems}
     for repeat in range(args.repeats):
         for system in systems:
-            results[system].append(in_a_process(system, args.epochs))
+            results[system].append(
+                in_a_process(__file__, system, "--epochs", str(args.epochs))
+            )
             print(
                 f"run {repeat + 1} of {args.repeats}: {system} "
                 f"{results[system][-1]['fit']:.1f} s",

@@ -1,0 +1,56 @@
+"""Take the network of the lesson to its best accuracy, by distorted images.
+
+More epochs take longer and reach more. On MNIST if SKMNIST_DATA says where it is, else
+on scikit-learn's bundled digits, to show that it runs.
+
+    python examples/best_accuracy.py --epochs 50 --seeds 0 1 2
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+import keras
+
+from skmnist import fetch_mnist, load_digits_28x28, make_pipeline
+
+
+def best_pipeline(epochs, seed):
+    return make_pipeline(
+        epochs=epochs,
+        batch_size=128,
+        distortion=1.0,
+        optimizer="adam",
+        # Falls along a cosine, to 0 at the end of the last epoch.
+        optimizer__learning_rate=keras.optimizers.schedules.CosineDecay,
+        optimizer__learning_rate__initial_learning_rate=2e-3,
+        random_state=seed,
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    args = parser.parse_args()
+    if os.environ.get("SKMNIST_DATA"):
+        (X_train, y_train), (X_test, y_test) = fetch_mnist()
+    else:
+        (X_train, y_train), (X_test, y_test) = load_digits_28x28(random_state=0)
+
+    accuracies = []
+    for seed in args.seeds:
+        start = time.perf_counter()
+        pipe = best_pipeline(args.epochs, seed).fit(X_train, y_train)
+        seconds = time.perf_counter() - start
+        accuracies.append(pipe.score(X_test, y_test))
+        print(f"seed {seed}: test accuracy {accuracies[-1]:.4f}, {seconds:.0f} s")
+    print(
+        f"mean {statistics.mean(accuracies):.4f},"
+        f" from {min(accuracies):.4f} to {max(accuracies):.4f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
