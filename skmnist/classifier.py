@@ -34,7 +34,7 @@ from sklearn.utils.validation import (
 import skmnist
 from skmnist.callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
 from skmnist.network import build_network, predict_proba
-from skmnist.training import Batches, state_variables, train
+from skmnist.training import Batches, assign, state_variables, train
 
 # Comments that name scikeras 0.13 say what is wrong there. Each correction may go when
 # the oldest scikeras that is supported does it right; docs/scikeras.rst lists them.
@@ -446,8 +446,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+            assign(variables, values)
             raise
 
     def _start(self, X: Any, y: Any, classes: ArrayLike | None = None) -> Any:

@@ -238,7 +238,7 @@ def _train_compiled(
         callbacks.on_epoch_begin(epoch)
         if cache is not None and (known := cache.recall(epoch)):
             values, logs = known
-            _assign(state_variables(model), values)
+            assign(state_variables(model), values)
         else:
             logs = run()
             if cache is not None:
@@ -419,10 +419,11 @@ def state_variables(model: keras.Model) -> list[keras.Variable]:
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:
     if source is not target:
-        _assign(state_variables(target), state_variables(source))
+        assign(state_variables(target), state_variables(source))
 
 
-def _assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    """Set variables to values, such as those of `state_variables`."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 

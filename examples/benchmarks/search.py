@@ -27,6 +27,7 @@ from speed import (
     behind_preprocessing,
     describe_machine,
     in_a_process,
+    keras_network,
     print_json,
     resident_memory,
     seconds,
@@ -48,17 +49,6 @@ WAYS = {
 }
 
 
-def network(units):
-    import keras
-
-    layers = [keras.Input((784,))]
-    layers += [keras.layers.Dense(units, "relu") for _ in range(2)]
-    layers += [keras.layers.Dense(10, "softmax")]
-    model = keras.Sequential(layers)
-    model.compile("rmsprop", "categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
 def make(library):
     """Return a pipeline to search over, and the name of its units."""
     if library == "skmnist":
@@ -68,7 +58,7 @@ def make(library):
     from scikeras.wrappers import KerasClassifier
 
     classifier = KerasClassifier(
-        network,
+        keras_network,
         units=64,
         loss="categorical_crossentropy",
         batch_size=32,
@@ -79,7 +69,7 @@ def make(library):
     return pipe, f"{pipe.steps[-1][0]}__model__units"
 
 
-def search(library, memory=None, n=IMAGES, **options):
+def search(library, memory):
     (X, y), _ = fetch_mnist()
     pipe, units = make(library)
     if memory:
@@ -88,10 +78,8 @@ def search(library, memory=None, n=IMAGES, **options):
         units: UNITS,
         units.replace("model__", "").replace("units", "epochs"): EPOCHS,
     }
-    grid_search = GridSearchCV(
-        pipe, grid, cv=StratifiedKFold(3), error_score="raise", **options
-    )
-    return grid_search.fit(X[:n], y[:n].astype(np.int64))
+    grid_search = GridSearchCV(pipe, grid, cv=StratifiedKFold(3), error_score="raise")
+    return grid_search.fit(X[:IMAGES], y[:IMAGES].astype(np.int64))
 
 
 @contextlib.contextmanager

@@ -34,13 +34,13 @@ WEIGHTS = 784 * 512 + 512 * 512 + 512 * 10
 FLOP_PER_IMAGE = 2 * (3 * WEIGHTS - 784 * 512)
 
 
-def keras_network():
+def keras_network(units=512):
     import keras
 
     layers = [
         keras.Input((784,)),
-        keras.layers.Dense(512, "relu"),
-        keras.layers.Dense(512, "relu"),
+        keras.layers.Dense(units, "relu"),
+        keras.layers.Dense(units, "relu"),
         keras.layers.Dense(10, "softmax"),
     ]
     network = keras.Sequential(layers)
