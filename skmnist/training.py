@@ -100,10 +100,11 @@ class Batches(keras.utils.PyDataset):
         rows = self.order[first * self.batch_size :][: number * self.batch_size]
         X, *others = (array[rows] for array in self.arrays)
         if self.seed is not None and self.distortion:
-            # A generator for each batch, since Keras looks at the first one twice.
+            # A generator for each batch, since Keras looks at the first one twice. They
+            # count from 1: with a 0 at its end, a seed is the one of the epoch's order.
             draws = [
                 draw(
-                    np.random.default_rng([self.seed, self.epoch, batch]),
+                    np.random.default_rng([self.seed, self.epoch, batch + 1]),
                     min(self.batch_size, len(self.rows) - batch * self.batch_size),
                 )
                 for batch in range(first, first + number)
@@ -261,6 +262,8 @@ class _Program:
             self.model = keras.models.clone_model(model)
             self.model.compile_from_config(model.get_compile_config())
         self.functions: dict[Any, Callable[..., Any]] = {}
+        # Kept, because a new thread may well get, and leave behind, a heap of its own.
+        self.pool = ThreadPoolExecutor(1)
 
     @property
     def nbytes(self) -> int:
@@ -283,20 +286,19 @@ class _Program:
         pieces = [(i, min(at_once, looped - i)) for i in range(0, looped, at_once)]
         pieces += [(i, 1) for i in range(looped, len(batches))]
         # The next ones are gathered, and distorted, while these are trained on.
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(batches.take, *pieces[0])
-            for (first, number), after in zip(pieces, [*pieces[1:], None], strict=True):
-                arrays = coming.result()
-                if after is not None:
-                    coming = pool.submit(batches.take, *after)
-                if first < looped:
-                    chunk = [_stack(array, at_once, size) for array in arrays]
-                    loop = self._loop(step, chunk)
-                    loop(tf.constant(number), *map(tf.constant, chunk))
-                else:
-                    self._single(step, arrays)(*map(tf.constant, arrays))
-                if report is not None:
-                    report(first, number)
+        coming = self.pool.submit(batches.take, *pieces[0])
+        for (first, number), after in zip(pieces, [*pieces[1:], None], strict=True):
+            arrays = coming.result()
+            if after is not None:
+                coming = self.pool.submit(batches.take, *after)
+            if first < looped:
+                chunk = [_stack(array, at_once, size) for array in arrays]
+                loop = self._loop(step, chunk)
+                loop(tf.constant(number), *map(tf.constant, chunk))
+            else:
+                self._single(step, arrays)(*map(tf.constant, arrays))
+            if report is not None:
+                report(first, number)
 
     def _loop(self, step: str, chunk: Sequence[NDArray[Any]]) -> Callable[..., Any]:
         """Return a loop of a step over batches that are stacked in arrays.

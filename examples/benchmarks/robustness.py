@@ -73,7 +73,7 @@ CHANGES = [
     *(("scaled by", scale, factor) for factor in (0.8, 0.9, 1.1, 1.2)),
     ("thickened by a pixel", thicken, ""),
     ("thinned by a pixel", thin, ""),
-    *(("noise, deviation of 255", add_noise, share * 255) for share in (0.1, 0.2, 0.3)),
+    *(("noise, standard deviation", add_noise, grey) for grey in (25, 50, 75)),
 ]
 
 
