@@ -10,9 +10,9 @@ import json
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import joblib
@@ -32,8 +32,8 @@ if keras.backend.backend() == "tensorflow":
 CHUNK_ROWS = 2048
 # Below this many full batches an epoch, compiling takes longer than it saves.
 MIN_COMPILED_STEPS = 32
-# Programs that wait for the next fit of their configuration, and the bytes of their
-# variables, at most.
+# Programs that are kept for the next fit of their configuration, and the bytes of
+# their variables, at most.
 MAX_PROGRAMS = 8
 MAX_PROGRAM_BYTES = 256 * 2**20
 
@@ -185,21 +185,21 @@ def train(
         epochs=epochs,
         steps=len(batches),
     )
-    with _program(model, batches.batch_size) as program:
-        cache = None
-        if memory is not None and program.configuration is not None:
-            cache = EpochCache(
-                memory, _origin(model, program.configuration, batches, validation)
-            )
-        _train_compiled(
-            model,
-            program,
-            batches,
-            validation,
-            range(initial_epoch, epochs),
-            callbacks,
-            cache,
+    program = _program(model, batches.batch_size)
+    cache = None
+    if memory is not None and program.configuration is not None:
+        cache = EpochCache(
+            memory, _origin(model, program.configuration, batches, validation)
         )
+    _train_compiled(
+        model,
+        program,
+        batches,
+        validation,
+        range(initial_epoch, epochs),
+        callbacks,
+        cache,
+    )
     return dict(model.history.history)
 
 
@@ -216,18 +216,15 @@ def _train_compiled(
 
     def report(first: int, number: int) -> None:
         callbacks.on_train_batch_begin(first)
-        callbacks.on_train_batch_end(first + number - 1, program.metrics())
+        callbacks.on_train_batch_end(first + number - 1, _metrics(model))
 
     def run() -> dict[str, float]:
-        _copy_state(model, program.model)
-        program.run("train_step", batches, report)
-        _copy_state(program.model, model)
-        logs = program.metrics()
+        program.run(model, "train_step", batches, report)
+        logs = _metrics(model)
         if validation is not None:
             callbacks.on_test_begin()
-            _copy_state(model, program.model)
-            program.run("test_step", validation)
-            val_logs = program.metrics()
+            program.run(model, "test_step", validation)
+            val_logs = _metrics(model)
             callbacks.on_test_end(val_logs)
             logs |= {f"val_{name}": value for name, value in val_logs.items()}
         return logs
@@ -253,7 +250,12 @@ def _train_compiled(
 
 
 class _Program:
-    """A copy of a model, and its steps as compiled functions."""
+    """Keras' steps as compiled functions, for all models of a configuration.
+
+    They are made from a copy of the first such model. When one is called, it reads and
+    writes the variables of the model that is trained in the place of the copy's. So a
+    program has no state, and may serve several models at once.
+    """
 
     def __init__(self, model: keras.Model, configuration: str | None):
         self.configuration = configuration
@@ -262,35 +264,42 @@ class _Program:
             self.model = keras.models.clone_model(model)
             self.model.compile_from_config(model.get_compile_config())
         self.functions: dict[Any, Callable[..., Any]] = {}
-        # Kept, because a new thread may well get, and leave behind, a heap of its own.
-        self.pool = ThreadPoolExecutor(1)
+        self.tracing = threading.Lock()
+        self.called_for = threading.local()
 
     @property
     def nbytes(self) -> int:
         return sum(4 * int(np.prod(v.shape)) for v in state_variables(self.model))
 
-    def metrics(self) -> dict[str, float]:
-        """Return loss and metrics of the last run, or of a run so far."""
-        return {k: float(v) for k, v in self.model.get_metrics_result().items()}
-
-    def run(self, step: str, batches: Batches, report: Report | None = None) -> None:
+    def run(
+        self,
+        model: keras.Model,
+        step: str,
+        batches: Batches,
+        report: Report | None = None,
+    ) -> None:
         """Run a step on every batch: full ones in the loop, the rest one by one."""
-        if not self.functions:
-            # Metrics make their variables when they are first used, and a function in
-            # which variables are made is traced, and compiled, twice.
-            self.model.test_step(tuple(array[:1] for array in batches.arrays))
-        self.model.reset_metrics()
+        # Metrics make their variables when they are first used, and a function in which
+        # variables are made is traced, and compiled, twice.
+        row = tuple(array[:1] for array in batches.arrays)
+        with self.tracing:
+            if not self.functions:
+                self.model.test_step(row)
+        if len(model.metrics_variables) < len(self.model.metrics_variables):
+            model.test_step(row)
+        model.reset_metrics()
+        self.called_for.variables = _all_variables(model)
         size, full = batches.batch_size, len(batches.rows) // batches.batch_size
         looped = full if full >= MIN_COMPILED_STEPS else 0
         at_once = max(1, CHUNK_ROWS // size)
         pieces = [(i, min(at_once, looped - i)) for i in range(0, looped, at_once)]
         pieces += [(i, 1) for i in range(looped, len(batches))]
         # The next ones are gathered, and distorted, while these are trained on.
-        coming = self.pool.submit(batches.take, *pieces[0])
+        coming = _pool.submit(batches.take, *pieces[0])
         for (first, number), after in zip(pieces, [*pieces[1:], None], strict=True):
             arrays = coming.result()
             if after is not None:
-                coming = self.pool.submit(batches.take, *after)
+                coming = _pool.submit(batches.take, *after)
             if first < looped:
                 chunk = [_stack(array, at_once, size) for array in arrays]
                 loop = self._loop(step, chunk)
@@ -299,6 +308,7 @@ class _Program:
                 self._single(step, arrays)(*map(tf.constant, arrays))
             if report is not None:
                 report(first, number)
+        del self.called_for.variables
 
     def _loop(self, step: str, chunk: Sequence[NDArray[Any]]) -> Callable[..., Any]:
         """Return a loop of a step over batches that are stacked in arrays.
@@ -329,11 +339,27 @@ class _Program:
     ) -> Callable[..., Any]:
         """Trace a function once. Called directly, it does not warn of retracing."""
         key = step, specs
-        if key not in self.functions:
-            self.functions[key] = tf.function(
-                function, jit_compile=compiled, autograph=False
-            ).get_concrete_function(*specs)
+        with self.tracing:
+            if key not in self.functions:
+                traced = tf.function(
+                    function, jit_compile=compiled, autograph=False
+                ).get_concrete_function(*specs)
+                variables = _all_variables(self.model)
+                places = {id(v.value.handle): i for i, v in enumerate(variables)}
+                traced.set_external_captures(
+                    [
+                        partial(self._handle, places[id(captured)])
+                        if id(captured) in places
+                        else captured
+                        for captured in traced.captured_inputs
+                    ]
+                )
+                self.functions[key] = traced
         return self.functions[key]
+
+    def _handle(self, place: int) -> "tf.Tensor":
+        """Return what tells TensorFlow which variable a call is for."""
+        return self.called_for.variables[place].value.handle
 
 
 def _stack(array: NDArray[Any], steps: int, size: int) -> NDArray[Any]:
@@ -345,35 +371,33 @@ def _stack(array: NDArray[Any], steps: int, size: int) -> NDArray[Any]:
     return array.reshape(steps, size, *array.shape[1:])
 
 
-_idle: list[_Program] = []
-_idle_lock = threading.Lock()
+_programs: dict[str, _Program] = {}
+_programs_lock = threading.Lock()
+# Gathers batches. Kept, because a new thread may well get, and leave behind, a heap of
+# its own.
+_pool = ThreadPoolExecutor(thread_name_prefix="skmnist")
 
 
-@contextmanager
-def _program(model: keras.Model, batch_size: int) -> Iterator[_Program]:
-    """Lend a program for a model's configuration, compiling one if none is idle."""
-    with _idle_lock:
+def _program(model: keras.Model, batch_size: int) -> _Program:
+    """Return the program of a model's configuration, a new one if there is none."""
+    with _programs_lock:
         configuration = _configuration(model, batch_size)
-        found = [p for p in _idle if p.configuration == configuration][-1:]
-        for program in found:
-            _idle.remove(program)
-    program = found[0] if found else _Program(model, configuration)
-    yield program
-    # Not reached after an exception, which may have left a program half compiled.
-    if configuration is not None:
-        with _idle_lock:
-            _idle.append(program)
-            while (
-                len(_idle) > MAX_PROGRAMS
-                or sum(p.nbytes for p in _idle) > MAX_PROGRAM_BYTES
-            ):
-                del _idle[0]
+        if configuration is None:
+            return _Program(model, None)
+        program = _programs.pop(configuration, None) or _Program(model, configuration)
+        _programs[configuration] = program  # the one used last comes last
+        while (
+            len(_programs) > MAX_PROGRAMS
+            or sum(p.nbytes for p in _programs.values()) > MAX_PROGRAM_BYTES
+        ):
+            del _programs[next(iter(_programs))]
+    return program
 
 
 def _configuration(model: keras.Model, batch_size: int) -> str | None:
     """Return what decides the compiled program, or None if that cannot be told.
 
-    Seeds and the learning rate are variables, and as such copied for every epoch.
+    Seeds and the learning rate are variables, and as such the model's own.
     What is not Keras' own is known by its name only, which two things may share.
     """
 
@@ -419,9 +443,13 @@ def state_variables(model: keras.Model) -> list[keras.Variable]:
     return [*model.variables, *model.optimizer.variables]
 
 
-def _copy_state(source: keras.Model, target: keras.Model) -> None:
-    if source is not target:
-        assign(state_variables(target), state_variables(source))
+def _metrics(model: keras.Model) -> dict[str, float]:
+    """Return loss and metrics of the last run, or of a run so far."""
+    return {name: float(v) for name, v in model.get_metrics_result().items()}
+
+
+def _all_variables(model: keras.Model) -> list[keras.Variable]:
+    return [*state_variables(model), *model.metrics_variables]
 
 
 def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:

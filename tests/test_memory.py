@@ -19,10 +19,10 @@ def trained_epochs(monkeypatch):
     epochs = []
     run = training._Program.run
 
-    def counted(program, step, batches, report=None):
+    def counted(program, model, step, batches, report=None):
         if step == "train_step":
             epochs.append(batches)
-        run(program, step, batches, report)
+        run(program, model, step, batches, report)
 
     monkeypatch.setattr(training._Program, "run", counted)
     return epochs

@@ -196,12 +196,12 @@ def test_a_loss_of_the_users_own_is_trained_on_and_not_kept(data):
     def half(y_true, y_pred):
         return 0.5 * keras.losses.categorical_crossentropy(y_true, y_pred)
 
-    before = list(training._idle)
+    before = list(training._programs)
     model, oracle = compiled(loss=half), compiled(loss=half)
     train(model, Batches(data, seed=0), epochs=1)
     train(oracle, Batches(data, seed=0), epochs=1, callbacks=[EveryBatch()])
     assert_same_weights(model, oracle, atol=1e-6)
-    assert training._idle == before
+    assert list(training._programs) == before
 
 
 def test_batches_cover_each_sample_once_in_an_order_of_their_own():
@@ -319,12 +319,12 @@ def test_the_progress_bar_is_keras_own(data, capsys):
 
 
 def test_one_program_serves_data_of_any_size(data):
-    training._idle.clear()
+    training._programs.clear()
     for n_samples, rate in [(1203, 1e-3), (1202, 1e-2), (1180, 1e-3)]:
         arrays = tuple(a[:n_samples] for a in data)
         model = compiled(keras.optimizers.RMSprop(rate), seed=n_samples)
         train(model, Batches(arrays, seed=0), Batches(arrays), epochs=1)
-    (program,) = training._idle
+    (program,) = training._programs.values()
     # A loop and a single step, for training and for validation.
     assert len(program.functions) == 4
 
@@ -337,7 +337,7 @@ def test_programs_are_bounded(data, monkeypatch, limit, value, kept):
     monkeypatch.setattr(training, limit, value)
     for optimizer in "sgd", "adam", "rmsprop":
         train(compiled(optimizer), Batches(data), epochs=1)
-    assert len(training._idle) == kept
+    assert len(training._programs) == kept
 
 
 def test_fits_in_threads_give_what_each_gives_alone(data):

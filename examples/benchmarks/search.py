@@ -41,12 +41,17 @@ WAYS = {
     # Name: library, joblib backend, whether epochs are kept.
     "scikeras": ("scikeras", "sequential", False),
     "scikeras, 2 processes": ("scikeras", "loky", False),
+    "scikeras, 2 processes of 1 thread": ("scikeras", "loky", False),
     "skmnist": ("skmnist", "sequential", False),
     "skmnist, 2 threads": ("skmnist", "threading", False),
     "skmnist, 2 processes": ("skmnist", "loky", False),
+    "skmnist, 2 processes of 1 thread": ("skmnist", "loky", False),
+    "skmnist, 2 Dask workers": ("skmnist", "dask", False),
     "skmnist, memory": ("skmnist", "sequential", True),
     "skmnist, memory, 2 threads": ("skmnist", "threading", True),
 }
+# What TensorFlow, which takes a thread for each core in each process, is limited by.
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
 def make(library):
@@ -91,15 +96,29 @@ def memory_folder(wanted):
         yield None
 
 
+@contextlib.contextmanager
+def workers(backend):
+    if backend == "dask":
+        from distributed import Client
+
+        with (
+            Client(n_workers=2, threads_per_worker=1, dashboard_address=":0"),
+            joblib.parallel_config("dask"),
+        ):
+            yield
+    else:
+        with joblib.parallel_config(backend, n_jobs=2):
+            yield
+
+
 def run_way(way):
     """Search the grid in one way."""
     library, backend, remember = WAYS[way]
-    with (
-        memory_folder(remember) as memory,
-        joblib.parallel_config(backend, n_jobs=2),
-    ):
-        make(library)  # imports what it needs
-        start = time.perf_counter()
+    if way.endswith("1 thread"):
+        os.environ.update(ONE_THREAD)
+    make(library)  # imports what it needs
+    start = time.perf_counter()
+    with memory_folder(remember) as memory, workers(backend):
         found = search(library, memory)
         taken = time.perf_counter() - start
     return {
@@ -240,10 +259,11 @@ def report(results, repeats):
         outcomes = {
             str((one["scores"], one["best"]))
             for way in ways
-            if WAYS[way][0] == "skmnist"
+            # One thread adds in another order than two.
+            if WAYS[way][0] == "skmnist" and not way.endswith("1 thread")
             for one in results[way]
         }
-        print(f"\ndifferent outcomes of skmnist's searches: {len(outcomes)}")
+        print(f"\ndifferent outcomes, of skmnist with 2 threads: {len(outcomes)}")
     for found in results.get("epochs", [])[:1]:
         for units in found:
             ratios = [one[units] for one in results["epochs"]]
