@@ -7,9 +7,10 @@ import os
 import socket
 import sys
 import tempfile
+import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -214,11 +215,16 @@ def _search(args: argparse.Namespace) -> None:
 def _predict(args: argparse.Namespace) -> None:
     """Print the label of each image."""
     images = _read_images(args.images)
-    _import_tensorflow()
     import joblib
 
     try:
-        model = joblib.load(args.model)
+        # TensorFlow is imported if what was saved needs it.
+        with _quiet_tensorflow(), warnings.catch_warnings(record=True) as caught:
+            model = joblib.load(args.model)
+        for warning in caught:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
         predict = model.predict
     except OSError:
         raise
@@ -230,18 +236,24 @@ def _predict(args: argparse.Namespace) -> None:
     print(*predict(images), sep="\n")
 
 
-def _import_tensorflow() -> None:
-    """Import TensorFlow without what it prints meanwhile."""
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """Drop what TensorFlow prints when it is imported."""
     # As of 2.21 it reports on oneDNN and CUDA whatever TF_CPP_MIN_LOG_LEVEL says, from
     # C++, so past `sys.stderr`. May go when that is heeded.
     stderr = os.dup(2)
     with open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), 2)
     try:
-        import tensorflow  # noqa: F401
+        yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+
+
+def _import_tensorflow() -> None:
+    with _quiet_tensorflow():
+        import tensorflow  # noqa: F401
 
 
 def _load(path: str | None) -> tuple[str, Pair, Pair]:

@@ -328,6 +328,7 @@ def run(code, *args):
     command = [sys.executable, "-W", "error", "-c", code, *args]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -359,6 +360,16 @@ def test_a_process_without_keras_predicts_alike(digits, fitted, tmp_path, name):
 
 def test_importing_it_takes_no_keras():
     run(HIDE + "from skmnist import to_sklearn", "tensorflow keras scikeras")
+
+
+def test_the_command_line_predicts_without_keras(pipe, tmp_path):
+    file, images = tmp_path / "digits.joblib", tmp_path / "images.npy"
+    joblib.dump(to_sklearn(pipe), file)
+    X = np.zeros((2, 28, 28), np.uint8)
+    np.save(images, X)
+    code = "from skmnist.__main__ import main; sys.exit(main(['predict', *args]))"
+    done = run(HIDE + code, "tensorflow keras scikeras", file, images)
+    assert done.stdout.split() == [str(label) for label in pipe.predict(X)]
 
 
 @pytest.mark.parametrize("name", FORMATS)
