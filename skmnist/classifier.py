@@ -663,7 +663,10 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
             kwargs["loss"] = self.loss
         # scikeras 0.13 compiles every model with the very optimizer, loss and metrics
         # it was given, and an optimizer cannot serve a second model.
-        return keras.tree.map_structure(_renew, kwargs)
+        new = {}
+        if not isinstance(self.optimizer, keras.optimizers.Optimizer):
+            new["optimizer"] = kwargs.pop("optimizer")  # was made just now
+        return keras.tree.map_structure(_renew, kwargs) | new
 
     def _callbacks(self) -> list[keras.callbacks.Callback]:
         """Let scikeras make callbacks from classes and routed parameters."""

@@ -185,41 +185,37 @@ def train(
         epochs=epochs,
         steps=len(batches),
     )
-    program = _program(model, batches.batch_size)
-    cache = None
-    if memory is not None and program.configuration is not None:
-        cache = EpochCache(
-            memory, _origin(model, program.configuration, batches, validation)
-        )
     _train_compiled(
-        model,
-        program,
-        batches,
-        validation,
-        range(initial_epoch, epochs),
-        callbacks,
-        cache,
+        model, batches, validation, range(initial_epoch, epochs), callbacks, memory
     )
     return dict(model.history.history)
 
 
 def _train_compiled(
     model: keras.Model,
-    program: "_Program",
     batches: Batches,
     validation: Batches | None,
     epochs: range,
     callbacks: keras.callbacks.CallbackList,
-    cache: EpochCache | None,
+    memory: joblib.Memory | None,
 ) -> None:
     """Run epochs as Keras' own loop does, but for how their batches are run."""
+    program = _program(model, batches.batch_size)
+    cache = None
+    if memory is not None and program.configuration is not None:
+        cache = EpochCache(
+            memory, _origin(model, program.configuration, batches, validation)
+        )
+
+    # Only the progress bar can be one of these here.
+    reports = any(_looks_at_batches(callback) for callback in callbacks.callbacks)
 
     def report(first: int, number: int) -> None:
         callbacks.on_train_batch_begin(first)
         callbacks.on_train_batch_end(first + number - 1, _metrics(model))
 
     def run() -> dict[str, float]:
-        program.run(model, "train_step", batches, report)
+        program.run(model, "train_step", batches, report if reports else None)
         logs = _metrics(model)
         if validation is not None:
             callbacks.on_test_begin()
@@ -281,12 +277,13 @@ class _Program:
         """Run a step on every batch: full ones in the loop, the rest one by one."""
         # Metrics make their variables when they are first used, and a function in which
         # variables are made is traced, and compiled, twice.
-        row = tuple(array[:1] for array in batches.arrays)
         with self.tracing:
             if not self.functions:
-                self.model.test_step(row)
-        if len(model.metrics_variables) < len(self.model.metrics_variables):
-            model.test_step(row)
+                self.model.test_step(tuple(array[:1] for array in batches.arrays))
+        if not all(getattr(metric, "built", True) for metric in model.metrics):
+            X, y, *_ = (array[:1] for array in batches.arrays)
+            output = np.zeros((1, *model.output_shape[1:]), np.float32)
+            model.compute_metrics(X, y, output)
         model.reset_metrics()
         self.called_for.variables = _all_variables(model)
         size, full = batches.batch_size, len(batches.rows) // batches.batch_size
@@ -294,23 +291,28 @@ class _Program:
         at_once = max(1, CHUNK_ROWS // size)
         pieces = [(i, min(at_once, looped - i)) for i in range(0, looped, at_once)]
         pieces += [(i, 1) for i in range(looped, len(batches))]
-        # The next ones are gathered, and distorted, while these are trained on.
-        coming = _pool.submit(batches.take, *pieces[0])
-        for (first, number), after in zip(pieces, [*pieces[1:], None], strict=True):
-            arrays = coming.result()
-            if after is not None:
-                coming = _pool.submit(batches.take, *after)
+
+        def gather(first: int, number: int) -> list["tf.Tensor"]:
+            arrays = batches.take(first, number)
             if first < looped:
-                chunk = [_stack(array, at_once, size) for array in arrays]
-                loop = self._loop(step, chunk)
-                loop(tf.constant(number), *map(tf.constant, chunk))
+                arrays = tuple(_stack(array, at_once, size) for array in arrays)
+            return [tf.constant(array) for array in arrays]
+
+        # The next ones are gathered, and distorted, while these are trained on.
+        coming = _pool.submit(gather, *pieces[0])
+        for (first, number), after in zip(pieces, [*pieces[1:], None], strict=True):
+            tensors = coming.result()
+            if after is not None:
+                coming = _pool.submit(gather, *after)
+            if first < looped:
+                self._loop(step, tensors)(tf.constant(number), *tensors)
             else:
-                self._single(step, arrays)(*map(tf.constant, arrays))
+                self._single(step, tensors)(*tensors)
             if report is not None:
                 report(first, number)
         del self.called_for.variables
 
-    def _loop(self, step: str, chunk: Sequence[NDArray[Any]]) -> Callable[..., Any]:
+    def _loop(self, step: str, chunk: Sequence["tf.Tensor"]) -> Callable[..., Any]:
         """Return a loop of a step over batches that are stacked in arrays.
 
         The number of steps is an argument and the arrays always have the same shape,
@@ -328,7 +330,7 @@ class _Program:
         specs = [tf.TensorSpec(array.shape, array.dtype) for array in chunk]
         return self._function(loop, (tf.TensorSpec((), tf.int32), *specs), step, True)
 
-    def _single(self, step: str, batch: Arrays) -> Callable[..., Any]:
+    def _single(self, step: str, batch: Sequence["tf.Tensor"]) -> Callable[..., Any]:
         """Return a step as a function of one batch, of any size."""
         run = getattr(self.model, step)
         specs = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in batch]

@@ -349,6 +349,7 @@ def test_fits_in_threads_give_what_each_gives_alone(data):
         return clf.fit(X, labels).model_.get_weights()
 
     alone = [fit(seed) for seed in range(2)]
+    training._programs.clear()
     together = {}
     threads = [
         threading.Thread(target=lambda i=i: together.__setitem__(i, fit(i % 2)))
@@ -358,6 +359,8 @@ def test_fits_in_threads_give_what_each_gives_alone(data):
         thread.start()
     for thread in threads:
         thread.join()
+    (program,) = training._programs.values()
+    assert len(program.functions) == 2
     for i in range(6):
         for one, other in zip(alone[i % 2], together[i], strict=True):
             np.testing.assert_array_equal(one, other)
