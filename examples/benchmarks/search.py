@@ -2,7 +2,8 @@
 
 The grid (units 64, 128, 256; 2, 4, 8 epochs; 3 folds of 12,000 images of MNIST: 27 fits
 and the final one) is searched in several ways, each in a process of its own, in turn
-and as often as asked.
+and as often as asked. Starting workers counts, importing TensorFlow in the first
+process does not.
 
     python examples/benchmarks/search.py --repeats 3
 """
@@ -37,20 +38,24 @@ from speed import (
 from skmnist import fetch_mnist, to_sklearn
 
 UNITS, EPOCHS, IMAGES = [64, 128, 256], [2, 4, 8], 12000
+# Names with a star: TensorFlow, which takes a thread for each core in each process, is
+# limited to one.
 WAYS = {
     # Name: library, joblib backend, whether epochs are kept.
     "scikeras": ("scikeras", "sequential", False),
     "scikeras, 2 processes": ("scikeras", "loky", False),
-    "scikeras, 2 processes of 1 thread": ("scikeras", "loky", False),
+    "scikeras, 2 processes*": ("scikeras", "loky", False),
     "skmnist": ("skmnist", "sequential", False),
     "skmnist, 2 threads": ("skmnist", "threading", False),
+    "skmnist, 2 threads*": ("skmnist", "threading", False),
     "skmnist, 2 processes": ("skmnist", "loky", False),
-    "skmnist, 2 processes of 1 thread": ("skmnist", "loky", False),
+    "skmnist, 2 processes*": ("skmnist", "loky", False),
     "skmnist, 2 Dask workers": ("skmnist", "dask", False),
+    "skmnist, 2 Dask workers*": ("skmnist", "dask", False),
     "skmnist, memory": ("skmnist", "sequential", True),
     "skmnist, memory, 2 threads": ("skmnist", "threading", True),
+    "skmnist, memory, 2 threads*": ("skmnist", "threading", True),
 }
-# What TensorFlow, which takes a thread for each core in each process, is limited by.
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
@@ -74,7 +79,7 @@ def make(library):
     return pipe, f"{pipe.steps[-1][0]}__model__units"
 
 
-def search(library, memory):
+def search(library, images, memory):
     (X, y), _ = fetch_mnist()
     pipe, units = make(library)
     if memory:
@@ -84,7 +89,7 @@ def search(library, memory):
         units.replace("model__", "").replace("units", "epochs"): EPOCHS,
     }
     grid_search = GridSearchCV(pipe, grid, cv=StratifiedKFold(3), error_score="raise")
-    return grid_search.fit(X[:IMAGES], y[:IMAGES].astype(np.int64))
+    return grid_search.fit(X[:images], y[:images].astype(np.int64))
 
 
 @contextlib.contextmanager
@@ -111,15 +116,15 @@ def workers(backend):
             yield
 
 
-def run_way(way):
+def run_way(way, images):
     """Search the grid in one way."""
     library, backend, remember = WAYS[way]
-    if way.endswith("1 thread"):
+    if way.endswith("*"):
         os.environ.update(ONE_THREAD)
     make(library)  # imports what it needs
     start = time.perf_counter()
     with memory_folder(remember) as memory, workers(backend):
-        found = search(library, memory)
+        found = search(library, images, memory)
         taken = time.perf_counter() - start
     return {
         "seconds": taken,
@@ -229,16 +234,21 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parts = [*WAYS, *OTHERS]
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--images", type=int, default=IMAGES, help="to search on")
     parser.add_argument("--run", choices=parts, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
         warnings.simplefilter("ignore")  # scikeras'
-        print_json(OTHERS[args.run]() if args.run in OTHERS else run_way(args.run))
+        if args.run in OTHERS:
+            print_json(OTHERS[args.run]())
+        else:
+            print_json(run_way(args.run, args.images))
         return
     results = {part: [] for part in args.parts}
     for repeat in range(args.repeats):
         for part, found in results.items():
-            found.append(in_a_process(__file__, part))
+            options = "--images", str(args.images)
+            found.append(in_a_process(__file__, part, *options))
             print(f"run {repeat + 1} of {args.repeats}: {part}", file=sys.stderr)
     report(results, args.repeats)
 
@@ -250,20 +260,23 @@ def report(results, repeats):
     print(describe_machine(repeats))
     if ways := [way for way in results if way in WAYS]:
         peers = [median(way) for way in ways if WAYS[way][0] == "scikeras"]
-        print("x: how many times faster than scikeras at its best\n")
+        print("x: how many times faster than scikeras at its best")
+        print("*: TensorFlow limited to one thread a process\n")
         print("| search | seconds | x |\n| --- | --- | --- |")
         for way in ways:
             times = [one["seconds"] for one in results[way]]
             faster = f"{min(peers) / median(way):.1f}" if peers else ""
             print(f"| {way} | {spread(times)} | {faster} |")
-        outcomes = {
-            str((one["scores"], one["best"]))
-            for way in ways
-            # One thread adds in another order than two.
-            if WAYS[way][0] == "skmnist" and not way.endswith("1 thread")
-            for one in results[way]
-        }
-        print(f"\ndifferent outcomes, of skmnist with 2 threads: {len(outcomes)}")
+        print()
+        # One thread adds in another order than two.
+        for star in False, True:
+            outcomes = {
+                str((one["scores"], one["best"]))
+                for way in ways
+                if WAYS[way][0] == "skmnist" and way.endswith("*") == star
+                for one in results[way]
+            }
+            print(f"different outcomes of skmnist{'*' * star}: {len(outcomes)}")
     for found in results.get("epochs", [])[:1]:
         for units in found:
             ratios = [one[units] for one in results["epochs"]]
