@@ -38,7 +38,7 @@ GREY_LEVELS = {
 MACHINE = {
     "check_methods_sample_order_invariance": (
         "allows no difference in the last bit of a float32, but on processors without"
-        " AVX-512 BLAS sums up a row in an order that depends on its place"
+        " AVX-512 oneDNN sums up a row in an order that depends on its place"
     ),
 }
 
