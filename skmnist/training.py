@@ -274,18 +274,30 @@ class _Program:
         batches: Batches,
         report: Report | None = None,
     ) -> None:
-        """Run a step on every batch: full ones in the loop, the rest one by one."""
-        # Metrics make their variables when they are first used, and a function in which
-        # variables are made is traced, and compiled, twice.
-        with self.tracing:
-            if not self.functions:
-                self.model.test_step(tuple(array[:1] for array in batches.arrays))
-        if not all(getattr(metric, "built", True) for metric in model.metrics):
-            X, y, *_ = (array[:1] for array in batches.arrays)
-            output = np.zeros((1, *model.output_shape[1:]), np.float32)
-            model.compute_metrics(X, y, output)
+        """Run a step of a model on every batch."""
+        self._make_metrics(model, batches)
         model.reset_metrics()
         self.called_for.variables = _all_variables(model)
+        try:
+            self._run_pieces(step, batches, report)
+        finally:
+            del self.called_for.variables
+
+    def _make_metrics(self, model: keras.Model, batches: Batches) -> None:
+        """Let metrics make their variables, as they do when they are first used.
+
+        A function in which variables are made would be traced, and compiled, twice.
+        """
+        row = tuple(array[:1] for array in batches.arrays)
+        with self.tracing:
+            if not self.functions:
+                self.model.test_step(row)
+        if not all(getattr(metric, "built", True) for metric in model.metrics):
+            output = np.zeros((1, *model.output_shape[1:]), np.float32)
+            model.compute_metrics(row[0], row[1], output)
+
+    def _run_pieces(self, step: str, batches: Batches, report: Report | None) -> None:
+        """Run a step on full batches in the loop, on the rest one by one."""
         size, full = batches.batch_size, len(batches.rows) // batches.batch_size
         looped = full if full >= MIN_COMPILED_STEPS else 0
         at_once = max(1, CHUNK_ROWS // size)
@@ -310,7 +322,6 @@ class _Program:
                 self._single(step, tensors)(*tensors)
             if report is not None:
                 report(first, number)
-        del self.called_for.variables
 
     def _loop(self, step: str, chunk: Sequence["tf.Tensor"]) -> Callable[..., Any]:
         """Return a loop of a step over batches that are stacked in arrays.
