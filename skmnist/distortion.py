@@ -107,11 +107,7 @@ def distort(
     What becomes of an image depends, to the last bit, on nothing but the image, its
     random numbers and `strength`: not on the images around it, nor on threads.
 
-    60,000 images of 28x28 take about 0.6 s on one core. With Keras 3.15, its layers for
-    rotation, zoom, shear and translation take about 1 s each, and none is compiled by
-    XLA; `RandomElasticTransform` takes 10 s, after minutes of tracing, and under
-    TensorFlow displaces rows and columns by the same field. What they draw for an image
-    depends on its place in the batch.
+    The memory that it takes beside the result does not grow with the number of images.
 
     Examples
     --------
