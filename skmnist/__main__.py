@@ -219,12 +219,8 @@ def _predict(args: argparse.Namespace) -> None:
 
     try:
         # TensorFlow is imported if what was saved needs it.
-        with _quiet_tensorflow(), warnings.catch_warnings(record=True) as caught:
+        with _quiet_tensorflow():
             model = joblib.load(args.model)
-        for warning in caught:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
         predict = model.predict
     except OSError:
         raise
@@ -238,17 +234,24 @@ def _predict(args: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _quiet_tensorflow() -> Iterator[None]:
-    """Drop what TensorFlow prints when it is imported."""
+    """Drop what TensorFlow prints when it is imported, but no warning."""
     # As of 2.21 it reports on oneDNN and CUDA whatever TF_CPP_MIN_LOG_LEVEL says, from
     # C++, so past `sys.stderr`. May go when that is heeded.
     stderr = os.dup(2)
     with open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), 2)
+    caught: list[warnings.WarningMessage] = []
     try:
-        yield
+        with warnings.catch_warnings(record=True) as caught:
+            yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+        # Those that came before a failure may say why.
+        for warning in caught:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def _import_tensorflow() -> None:

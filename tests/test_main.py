@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 
 import joblib
 import numpy as np
@@ -186,6 +187,25 @@ class TestRefusal:
 def images(tmp_path):
     np.save(tmp_path / "images.npy", X_TEST)
     return tmp_path / "images.npy"
+
+
+def warn_and_fail():
+    warnings.warn("written by other versions", stacklevel=1)
+    raise AttributeError("no such thing in these")
+
+
+class FromOtherVersions:
+    def __reduce__(self):
+        return warn_and_fail, ()
+
+
+def test_a_warning_is_shown_though_loading_fails(tmp_path, capsys):
+    model, images = tmp_path / "model.joblib", tmp_path / "images.npy"
+    joblib.dump(FromOtherVersions(), model)
+    np.save(images, X_TEST)
+    with pytest.warns(UserWarning, match="written by other versions"):
+        assert main(["predict", str(model), str(images)]) == 1
+    assert "no such thing in these" in capsys.readouterr().err
 
 
 class TestFit:
