@@ -42,6 +42,13 @@ from skmnist.training import Batches, assign, state_variables, train
 # Prefixes of the parameters that scikeras passes on. Those of building and predicting
 # are missing: the network is built, and predicts, without scikeras.
 _ROUTES = ("callbacks", "compile", "fit", "loss", "metrics", "optimizer")
+_NOT_ROUTED = (
+    "fit__x",
+    "fit__y",
+    "fit__initial_epoch",
+    "fit__steps_per_epoch",
+    "fit__validation_data",
+)
 
 
 class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
@@ -79,11 +86,14 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Metrics to follow during training, as Keras takes them.
     validation_split : float in [0, 1), default=0.0
         Share of the training data to hold out, stratified and at random, for
-        validation after each epoch. Not used when `fit` is given `X_val`.
+        validation after each epoch. Not used when `fit` is given `X_val`, nor by
+        `partial_fit`, which trains on all that it gets.
     callbacks : keras.callbacks.Callback, list of them, or None, default=None
         As scikeras takes them.
     class_weight : dict of label to float, "balanced" or None, default=None
-        Weights of the classes, which multiply `sample_weight`.
+        Weights of the classes, which multiply `sample_weight`. A label left out of a
+        dict has weight 1; "balanced" weighs a class by the inverse of its frequency
+        among the samples that are trained on.
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit, with further epochs.
     shuffle : bool, default=True
@@ -97,9 +107,10 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Folder in which `fit` keeps its state after each epoch. A fit of the same
         parameters, seed included, on the same data then takes the epochs that were
         trained before from there, so that a grid over `epochs` costs what its largest
-        value costs. The result is the same to the bit. Not used with `callbacks`,
-        which may change what an epoch does, with functions of your own as
-        activation, loss or metrics, nor where Keras' own loop runs.
+        value costs. The result is the same to the bit, on like processors and with as
+        many threads of TensorFlow. Not used with `callbacks`, which may change what an
+        epoch does, with functions of your own as activation, loss or metrics, nor where
+        Keras' own loop runs.
     **routed
         Parameters that scikeras passes on, such as
         ``optimizer__learning_rate=1e-3`` or ``fit__validation_freq=2``; their names
@@ -118,7 +129,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Names of the features, if `fit` was given a DataFrame.
     history_ : dict of str to list of float
         ``loss``, ``accuracy`` and, with validation data, ``val_loss`` and
-        ``val_accuracy``: one value for each epoch since the weights were new.
+        ``val_accuracy``: one value for each epoch since the weights were new, or for
+        each that was validated.
 
     See Also
     --------
@@ -131,7 +143,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     samples and dropout each draw from a generator seeded for this fit, so that fits
     in threads and worker processes give what each gives alone. The order and what
     dropout drops follow from the seed and the number of the epoch: training 10
-    epochs is training 5 and then, by `partial_fit` or `warm_start`, 5 more.
+    epochs is training 5 and then, by `partial_fit` or `warm_start`, 5 more. Not so what
+    the end of a training decides: a learning-rate schedule that lasts as long as the
+    first one, and weights that the optimizer averages (`use_ema`).
 
     The network, RMSprop and five epochs are those of F. Chollet, "Deep Learning
     with Python" (2017), whose first example it extends by a second hidden layer.
@@ -439,6 +453,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     def _all_or_nothing(self) -> Iterator[None]:
         """Leave everything as it was if anything fails or is interrupted."""
         before = self.__dict__.copy()
+        generator = self.random_state
+        if isinstance(generator, np.random.RandomState):
+            drawn = generator.get_state()
         variables = state_variables(self.model_) if self.initialized_ else []
         values = [variable.numpy() for variable in variables]
         try:
@@ -447,6 +464,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
             self.__dict__.clear()
             self.__dict__.update(before)
             assign(variables, values)
+            if isinstance(generator, np.random.RandomState):
+                generator.set_state(drawn)
             raise
 
     def _start(self, X: Any, y: Any, classes: ArrayLike | None = None) -> Any:
@@ -520,9 +539,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         weights = _check_sample_weight(
             sample_weight, X, dtype=np.float32, ensure_non_negative=True
         )
-        if self.class_weight is not None:
+        if self.class_weight is not None and weights.any():
             # Not in place, as in scikeras 0.13: the array may be the caller's.
-            weights = weights * compute_sample_weight(self.class_weight, y)
+            weights = weights * self._weights_of_classes(y, np.flatnonzero(weights))
             if not (np.isfinite(weights) & (weights >= 0)).all():
                 raise ValueError(
                     "class_weight must be finite and not negative, got"
@@ -532,6 +551,22 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         if not len(rows):
             raise ValueError("All samples have weight 0: there is nothing to train on.")
         return (*arrays, weights.astype(np.float32, copy=False)), rows
+
+    def _weights_of_classes(
+        self, y: NDArray[Any], rows: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Return the weight of each sample's class; `rows` are those that count."""
+        if not isinstance(self.class_weight, Mapping):
+            return compute_sample_weight(self.class_weight, y, indices=rows)
+        # scikit-learn 1.9 looks the label "3" up as a number, and refuses the weight of
+        # a class that `y`, which may be a part of the data, lacks.
+        labels = self.classes_.tolist()
+        if unknown := [key for key in self.class_weight if key not in labels]:
+            raise ValueError(
+                f"class_weight has {unknown}, but the labels are {labels}."
+            )
+        weights = [float(self.class_weight.get(label, 1)) for label in labels]
+        return np.array(weights)[np.searchsorted(self.classes_, y)]
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         """One-hot encode labels, or number them for a loss that takes numbers."""
@@ -602,6 +637,11 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
                 raise TypeError(
                     f"MNISTClassifier has no parameter {name!r}; names of parameters to"
                     f" pass on start with one of {', '.join(_ROUTES)} and '__'."
+                )
+            if name in _NOT_ROUTED:
+                raise TypeError(
+                    f"{name} cannot be passed on: which batches an epoch has is for"
+                    " MNISTClassifier to decide."
                 )
         names = (
             "epochs",

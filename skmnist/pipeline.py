@@ -38,7 +38,8 @@ def make_pipeline(
         Cache of the pipeline's transformers, as in
         :class:`~sklearn.pipeline.Pipeline`.
     **classifier_params
-        Further parameters of :class:`~skmnist.MNISTClassifier`.
+        Further parameters of :class:`~skmnist.MNISTClassifier`, but for its own
+        `memory`, which ``set_params(classifier__memory=...)`` sets.
 
     Returns
     -------

@@ -427,7 +427,8 @@ def _configuration(model: keras.Model, batch_size: int) -> str | None:
             }
         if isinstance(config, list | tuple):
             return [essence(value) for value in config]
-        return config
+        # Parameters from a grid that is an array are NumPy's.
+        return config.item() if isinstance(config, np.generic) else config
 
     try:
         with warnings.catch_warnings():
@@ -444,7 +445,7 @@ def _origin(
 ) -> str:
     """Return a digest of all that decides what comes of training."""
     versions = [np.__version__, tf.__version__, keras.__version__, __version__]
-    choices = [batches.seed, batches.shuffle, batches.distortion]
+    choices = [batches.seed, bool(batches.shuffle), float(batches.distortion)]
     arrays = [variable.numpy() for variable in state_variables(model)]
     for part in (batches, validation):
         arrays += [] if part is None else [*part.arrays, part.rows, None]

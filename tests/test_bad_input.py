@@ -281,6 +281,9 @@ BAD_PARAMETERS = [
     ("activation", "relux", ValueError, "activation='relux' .*such as 'relu'"),
     ("epoch", 3, TypeError, "no parameter 'epoch'.* start with one of .*optimizer"),
     ("optimiser__learning_rate", 0.1, TypeError, "no parameter 'optimiser__learn"),
+    ("fit__steps_per_epoch", 3, TypeError, "fit__steps_per_epoch cannot be passed on"),
+    ("fit__initial_epoch", 1, TypeError, "fit__initial_epoch cannot be passed on"),
+    ("fit__validation_data", ([], []), TypeError, "fit__validation_data cannot be"),
 ]
 # Looked at when a network is built.
 BAD_FOR_BUILDING = [
@@ -298,6 +301,7 @@ BAD_FOR_TRAINING = [
     ("class_weight", "balance", ValueError, "class_weight.*'balance'"),
     ("class_weight", {3: -1.0}, ValueError, "class_weight must .*-1.0"),
     ("class_weight", {3: np.nan}, ValueError, "class_weight must .*nan"),
+    ("class_weight", {3: 1, "3": 2}, ValueError, r"has \['3'\], but .* \[0, 1, 2"),
     ("callbacks", [object()], TypeError, "callbacks"),
 ]
 
@@ -323,6 +327,14 @@ def test_parameters(rows, fitted, call, name, value, error, message):
     clf = like(fitted, **params) if again else small(**params)
     with refused(clf, error, message):
         getattr(clf, method)(*rows[0])
+
+
+def test_a_refused_fit_has_drawn_nothing(rows):
+    X, y = rows[0]
+    states = [np.random.RandomState(7) for _ in range(2)]
+    with pytest.raises(ValueError, match="class_weight must be finite"):
+        small(random_state=states[0], class_weight={3: -1.0}).fit(X, y)
+    assert states[0].randint(2**31 - 1) == states[1].randint(2**31 - 1)
 
 
 @pytest.mark.parametrize(

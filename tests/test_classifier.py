@@ -274,11 +274,11 @@ class TestLabels:
 
 
 class TestWeights:
-    @pytest.mark.parametrize("kind", ["ints", "strings", "bools"])
+    @pytest.mark.parametrize("kind", [*LABELS, "digits as strings"])
     @pytest.mark.parametrize("given", [False, True], ids=["alone", "with weights"])
     def test_class_weight_multiplies_sample_weight(self, rows, kind, given):
         (X, digits), _ = rows
-        y = LABELS[kind][digits]
+        y = LABELS[kind][digits] if kind in LABELS else digits.astype(str)
         sample_weight = 1 + np.arange(len(y)) % 4 if given else None
         classes = np.unique(y)
         class_weight = dict(zip(classes.tolist(), np.arange(1, 11) / 4, strict=False))
@@ -287,6 +287,17 @@ class TestWeights:
         assert bits(small(class_weight=class_weight).fit(X, y, sample_weight)) == bits(
             small().fit(X, y, product)
         )
+
+    def test_a_part_of_the_data_need_not_have_all_weighted_classes(self, rows):
+        X, y = rows[0]
+        part = y != 8
+        classes = np.arange(10)
+        for class_weight in ({8: 2.0}, {3: 2.0, 8: 2.0}):
+            clf, expected = small(class_weight=class_weight), small()
+            clf.partial_fit(X[part], y[part], classes)
+            factors = [class_weight.get(label, 1) for label in y[part]]
+            expected.partial_fit(X[part], y[part], classes, sample_weight=factors)
+            assert bits(clf) == bits(expected)
 
     def test_balanced_classes_weigh_the_same(self, rows):
         X, y = (a[:100] for a in rows[0])
@@ -306,11 +317,14 @@ class TestWeights:
         np.testing.assert_array_equal(sample_weight, np.arange(300))
 
     @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-    def test_samples_of_weight_0_are_left_out(self, rows, method):
+    @pytest.mark.parametrize("class_weight", [None, "balanced", {4: 2.0}])
+    def test_samples_of_weight_0_are_left_out(self, rows, method, class_weight):
         X, y = rows[0]
-        sample_weight = np.where(y == 3, 0, 1 + y)
+        sample_weight = np.where((y == 3) | (np.arange(len(y)) < 50), 0, 1 + y)
         kept = sample_weight > 0
-        clf, expected = (small().initialize(X, y) for _ in range(2))
+        clf, expected = (
+            small(class_weight=class_weight).initialize(X, y) for _ in range(2)
+        )
         getattr(clf, method)(X, y, sample_weight=sample_weight)
         expected.set_params(warm_start=True)
         getattr(expected, method)(X[kept], y[kept], sample_weight=sample_weight[kept])
@@ -480,8 +494,12 @@ class TestTraining:
 
 
 class TestDistortion:
-    def test_0_is_the_default_and_off(self, rows):
-        assert bits(small(distortion=0).fit(*rows[0])) == bits(small().fit(*rows[0]))
+    def test_0_is_the_default_and_off(self, rows, monkeypatch):
+        assert MNISTClassifier().distortion == 0
+        monkeypatch.setattr(training, "distort", None)
+        small(distortion=0).fit(*rows[0])
+        with pytest.raises(TypeError, match="not callable"):
+            small(distortion=0.1).fit(*rows[0])
 
     def test_training_images_are_distorted_anew_each_epoch(self, rows, monkeypatch):
         X, y = rows[0]
@@ -499,14 +517,29 @@ class TestDistortion:
             assert np.corrcoef(images.sum(axis=1), X.sum(axis=1))[0, 1] > 0.6
         assert (first != second).any(axis=1).all()
 
-    def test_neither_validation_nor_prediction_is_distorted(self, rows):
-        train, (X_val, y_val) = rows
-        clf = small(distortion=1.5, epochs=2).fit(*train, X_val=X_val, y_val=y_val)
-        _, accuracy = clf.model_.evaluate(X_val, np.eye(10)[y_val], verbose=0)
-        assert clf.history_["val_accuracy"][-1] == pytest.approx(accuracy, abs=1e-6)
-        np.testing.assert_allclose(
-            clf.predict_proba(X_val), clf.model_.predict(X_val, verbose=0), atol=1e-6
-        )
+    @pytest.mark.parametrize("given", ["X_val", "validation_split"])
+    def test_neither_validation_nor_prediction_is_distorted(
+        self, rows, given, monkeypatch
+    ):
+        (X, y), (X_val, y_val) = rows
+        n_distorted = []
+
+        def spy(images, draws, strength):
+            n_distorted.append(len(images))
+            return distort(images, draws, strength)
+
+        monkeypatch.setattr(training, "distort", spy)
+        clf = small(distortion=1.5, epochs=2)
+        if given == "X_val":
+            clf.fit(X, y, X_val=X_val, y_val=y_val)
+            loss, accuracy = clf.model_.evaluate(X_val, np.eye(10)[y_val], verbose=0)
+            assert clf.history_["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
+            assert clf.history_["val_accuracy"][-1] == pytest.approx(accuracy)
+        else:
+            clf.set_params(validation_split=0.2).fit(X, y)
+        clf.score(X_val, y_val)
+        clf.predict(X_val[:1])
+        assert sum(n_distorted) == 2 * len(X) * (1 if given == "X_val" else 0.8)
 
     @pytest.mark.parametrize("backend", ["threading", "loky"])
     def test_elsewhere_it_is_the_same_to_the_bit(self, rows, backend):

@@ -55,8 +55,16 @@ def assert_same(one, other):
         {"validation_split": 0.2, "class_weight": "balanced"},
         {"optimizer": keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True)},
         {"shuffle": False},
+        {"batch_size": 8, "distortion": 1.0},
     ],
-    ids=["compiled", "dropout", "validation, weights", "average", "in order"],
+    ids=[
+        "compiled",
+        "dropout",
+        "validation, weights",
+        "average",
+        "in order",
+        "distortion",
+    ],
 )
 def test_longer_and_shorter_fits_take_up_what_is_there(
     rows, tmp_path, trained_epochs, params
@@ -98,6 +106,7 @@ OTHERS = {
     "batch size": {"batch_size": 16},
     "activation": {"activation": "tanh"},
     "dropout": {"dropout": 0.1},
+    "distortion": {"distortion": 1.0},
     "optimizer": {"optimizer": "adam"},
     "learning rate": {"optimizer__learning_rate": 0.01},
     "schedule": {
@@ -114,6 +123,19 @@ OTHERS = {
     "class weights": {"class_weight": {3: 2.0}},
     "validation": {"validation_split": 0.1},
 }
+
+
+def test_parameters_may_be_numpys(rows, tmp_path, trained_epochs):
+    numbers = {"units": 8, "batch_size": 16, "random_state": 3, "epochs": 2}
+    numbers |= {"distortion": 1, "dropout": 0.25, "shuffle": True}
+    numbers |= {"optimizer__learning_rate": 0.25, "optimizer__momentum": 0.5}
+    small(tmp_path, **numbers).fit(*rows[0])
+    programs = len(training._programs)
+    arrays = {name: np.array([value])[0] for name, value in numbers.items()}
+    clf = small(tmp_path, **arrays).fit(*rows[0])
+    assert len(trained_epochs) == 2
+    assert len(training._programs) == programs
+    assert_same(clf, small(**numbers).fit(*rows[0]))
 
 
 @pytest.mark.parametrize("name", OTHERS)
