@@ -84,7 +84,7 @@ def main():
     args = parser.parse_args()
     (X, y), (X_test, y_test) = fetch_mnist()
     plain = make_pipeline(random_state=args.seed).fit(X, y)
-    best = best_pipeline(args.epochs, args.seed).fit(X, y)
+    best = best_pipeline(len(X), args.epochs, args.seed).fit(X, y)
     print("| test images | | the lesson | distorted |\n| --- | --- | --- | --- |")
     for name, change, degree in CHANGES:
         images = change(X_test.astype(np.float32), degree)
