@@ -22,7 +22,6 @@ from sklearn.model_selection import train_test_split
 
 from skmnist import fetch_mnist, load_digits_28x28, make_pipeline
 
-
 BATCH_SIZE = 128
 
 
