@@ -42,6 +42,7 @@ from skmnist.training import Batches, assign, state_variables, train
 # Prefixes of the parameters that scikeras passes on. Those of building and predicting
 # are missing: the network is built, and predicts, without scikeras.
 _ROUTES = ("callbacks", "compile", "fit", "loss", "metrics", "optimizer")
+# Options of Keras' `fit` that decide which batches an epoch has, or how it is counted.
 _NOT_ROUTED = (
     "fit__x",
     "fit__y",
