@@ -8,6 +8,7 @@ and scaled, then classified by ``MNISTClassifier``, a scikeras
 import importlib
 from typing import TYPE_CHECKING
 
+from skmnist._version import __version__ as __version__
 from skmnist.datasets import fetch_mnist, load_digits_28x28
 from skmnist.preprocessing import flatten_and_scale
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from skmnist.classifier import MNISTClassifier
     from skmnist.export import to_sklearn
     from skmnist.pipeline import make_pipeline
-
-__version__ = "0.1.0"
 
 __all__ = [
     "MNISTClassifier",

@@ -41,7 +41,7 @@ def test_other_names_do_not_exist():
 def test_import_takes_neither_tensorflow_nor_sklearn():
     # In a fresh process, since this one has imported everything.
     code = (
-        "import sys, skmnist, skmnist.__main__\n"
+        "import sys, skmnist, skmnist.cli\n"
         "print({'keras', 'sklearn', 'tensorflow'} & set(sys.modules) or 'none')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from skmnist import load_digits_28x28
-from skmnist.__main__ import _save, main
+from skmnist.cli import _save, main
 
 # Of the digits, as `fit` splits them.
 (_, _), (X_TEST, Y_TEST) = load_digits_28x28(random_state=0)
@@ -94,7 +94,7 @@ class TestUsage:
         assert message in errors
 
     def test_help_needs_no_tensorflow(self):
-        code = "import sys\nfrom skmnist.__main__ import main\ntry: main(['--help'])\n"
+        code = "import sys\nfrom skmnist.cli import main\ntry: main(['--help'])\n"
         code += (
             "finally: assert not {'tensorflow', 'keras', 'sklearn'} & {*sys.modules}"
         )
