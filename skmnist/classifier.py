@@ -31,10 +31,16 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-import skmnist
-from skmnist.callbacks import CallbackSupportMixin, EpochTasks, with_callbacks
+from skmnist._version import __version__
 from skmnist.network import build_network, predict_proba
-from skmnist.training import Batches, assign, state_variables, train
+from skmnist.training.batches import Batches
+from skmnist.training.callbacks import (
+    CallbackSupportMixin,
+    epoch_tasks,
+    with_callbacks,
+)
+from skmnist.training.loop import train
+from skmnist.training.variables import assign, state_variables
 
 # Comments that name scikeras 0.13 say what is wrong there. Each correction may go when
 # the oldest scikeras that is supported does it right; docs/scikeras.rst lists them.
@@ -74,7 +80,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Share of each hidden layer's outputs that training sets to zero.
     distortion : float, default=0.0
         Strength by which every training image is distorted anew in every epoch: turned,
-        scaled, slanted, shifted and bent at random, as :mod:`skmnist.distortion` says.
+        scaled, slanted, shifted and bent at random,
+        as :mod:`skmnist.training.distortion` says.
         0 is off, 1 is meant for MNIST. Takes square images, such as 784 features for
         28x28 pixels. Never done in prediction, nor to validation data.
     optimizer : str, class or instance of keras.optimizers.Optimizer, \
@@ -239,7 +246,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
             before is then as it was.
         """
         settings = self._settings()
-        tasks = self._fit_tasks(settings["epochs"], X, y, sample_weight)
+        tasks = epoch_tasks(self, settings["epochs"], X, y, sample_weight)
         goes_on = self.warm_start and self.initialized_
         with self._all_or_nothing():
             X, y = self._go_on(X, y) if goes_on else self._start(X, y)
@@ -592,43 +599,16 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         del options["validation_split"]
         names = ("batch_size", "shuffle", "distortion")
         order = {name: options.pop(name) for name in names} | {"seed": self._seed}
-        done = len(self.history_.get("loss", ()))
         callbacks = self._callbacks()
         if callbacks or self.random_state is None:
             options["memory"] = None
-        history = train(
+        self.history_ = train(
             self.model_,
             Batches(arrays, rows, **order),
             validation and Batches(*validation, batch_size=order["batch_size"]),
-            **options
-            | {
-                "callbacks": [*callbacks, *tasks],
-                "initial_epoch": done,
-                "epochs": done + settings["epochs"],
-            },
+            history=self.history_,
+            **options | {"callbacks": [*callbacks, *tasks]},
         )
-        self.history_ = self.history_ | {
-            name: self.history_.get(name, []) + values
-            for name, values in history.items()
-        }
-
-    def _fit_tasks(
-        self, epochs: int, X: Any, y: Any, sample_weight: ArrayLike | None
-    ) -> list[keras.callbacks.Callback]:
-        """Tell the callbacks of scikit-learn of the epochs, if there are any."""
-        if not hasattr(self, "_skl_callbacks"):
-            return []
-        arguments = {"estimator": self, "X": X, "y": y}
-        if sample_weight is not None:
-            arguments["metadata"] = {"sample_weight": sample_weight}
-        context = self._init_callback_context(max_subtasks=epochs)
-        return [EpochTasks(context, arguments, self._snapshot)]
-
-    def _snapshot(self) -> dict[str, Any]:
-        """Return what turns a copy of this into a classifier fitted up to now."""
-        model = self._build()
-        model.set_weights(self.model_.get_weights())
-        return {"model_": model}
 
     def _settings(self) -> dict[str, Any]:
         """Check the parameters and return those of training."""
@@ -720,7 +700,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
 def _versions() -> dict[str, str]:
     """Return the versions of all that a saved classifier is made of."""
     return {
-        module.__name__: module.__version__ for module in (skmnist, scikeras, keras)
+        "skmnist": __version__,
+        "scikeras": scikeras.__version__,
+        "keras": keras.__version__,
     }
 
 

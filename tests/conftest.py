@@ -41,3 +41,37 @@ def mnist():
     if not os.environ.get("SKMNIST_DATA"):
         pytest.skip("reads MNIST from where SKMNIST_DATA says, and that is unset")
     return fetch_mnist()
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Return samples of 20 features, targets of 4 classes, and weights.
+
+    1203 are 37 full batches of 32, so that the loop is compiled, and one of 19.
+    """
+    rng = np.random.default_rng(0)
+    X = rng.random((1203, 20), dtype=np.float32)
+    y = np.argsort(X[:, :4], axis=1)[:, 0]
+    weights = rng.random(1203, dtype=np.float32) + 0.5
+    return X, np.eye(4, dtype=np.float32)[y], weights
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    """Return what makes compiled networks for `data`."""
+    import keras
+
+    from skmnist.network import build_network
+
+    def make(optimizer="rmsprop", *, dropout=0.0, seed=1, **compile_options):
+        # tanh, since a ReLU at its corner and RMSprop's division by a vanishing
+        # gradient turn rounding errors into real ones, in Keras' own loop as well.
+        model = build_network(
+            20, 4, units=(16, 8), activation="tanh", dropout=dropout, seed=seed
+        )
+        options = {"loss": "categorical_crossentropy", "metrics": ["accuracy"]}
+        model.compile(keras.optimizers.get(optimizer), **options | compile_options)
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    return make

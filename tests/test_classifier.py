@@ -23,7 +23,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skmnist import MNISTClassifier, training
-from skmnist.distortion import distort
+from skmnist.training.distortion import distort
 
 
 def small(**params):

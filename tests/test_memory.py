@@ -10,21 +10,23 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skmnist import MNISTClassifier, make_pipeline, training
+from skmnist import MNISTClassifier, make_pipeline
+from skmnist.training import programs
+from skmnist.training.variables import state_variables
 
 
 @pytest.fixture
 def trained_epochs(monkeypatch):
     """Return a list to which each epoch that is really trained adds its batches."""
     epochs = []
-    run = training._Program.run
+    run = programs.Program.run
 
-    def counted(program, model, step, batches, report=None):
+    def counted(program, model, step, chunks, report=None):
         if step == "train_step":
-            epochs.append(batches)
-        run(program, model, step, batches, report)
+            epochs.append(step)
+        return run(program, model, step, chunks, report)
 
-    monkeypatch.setattr(training._Program, "run", counted)
+    monkeypatch.setattr(programs.Program, "run", counted)
     return epochs
 
 
@@ -39,8 +41,8 @@ def entries(folder):
 
 def assert_same(one, other):
     for a, b in zip(
-        training.state_variables(one.model_),
-        training.state_variables(other.model_),
+        state_variables(one.model_),
+        state_variables(other.model_),
         strict=True,
     ):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
@@ -96,7 +98,7 @@ def test_memory_is_given_as_to_a_pipeline_or_as_a_path(
 
 
 def test_what_is_no_memory_is_refused(rows):
-    with pytest.raises(ValueError, match=r"'memory' should be .* Got memory=.?3"):
+    with pytest.raises(ValueError, match=r"The 'memory' parameter .* Got 3"):
         small(3).fit(*rows[0])
 
 
@@ -130,11 +132,11 @@ def test_parameters_may_be_numpys(rows, tmp_path, trained_epochs):
     numbers |= {"distortion": 1, "dropout": 0.25, "shuffle": True}
     numbers |= {"optimizer__learning_rate": 0.25, "optimizer__momentum": 0.5}
     small(tmp_path, **numbers).fit(*rows[0])
-    programs = len(training._programs)
+    kept = len(programs._programs)
     arrays = {name: np.array([value])[0] for name, value in numbers.items()}
     clf = small(tmp_path, **arrays).fit(*rows[0])
     assert len(trained_epochs) == 2
-    assert len(training._programs) == programs
+    assert len(programs._programs) == kept
     assert_same(clf, small(**numbers).fit(*rows[0]))
 
 
@@ -220,14 +222,14 @@ def test_what_is_damaged_is_trained_and_kept_again(
 
 def test_memory_that_is_deleted_during_a_fit(rows, tmp_path, monkeypatch):
     straight = small(epochs=4).fit(*rows[0])
-    run = training._Program.run
+    run = programs.Program.run
 
     def delete_first(*args):
         shutil.rmtree(tmp_path)
-        run(*args)
+        return run(*args)
 
     small(tmp_path, epochs=2).fit(*rows[0])
-    monkeypatch.setattr(training._Program, "run", delete_first)
+    monkeypatch.setattr(programs.Program, "run", delete_first)
     clf = small(tmp_path, epochs=4).fit(*rows[0])
     assert_same(clf, straight)
     assert len(entries(tmp_path)) == 1

@@ -1,21 +1,21 @@
-"""The compiled loop against Keras' own, and all that Keras' loop gives."""
+"""The loop over epochs against Keras' own, and all that Keras' loop gives."""
 
 import hashlib
 import os
 import random
 import subprocess
 import sys
-import threading
 
 import keras
 import numpy as np
 import pytest
 
-from skmnist import MNISTClassifier, training
-from skmnist.network import build_network
-from skmnist.training import Batches, train
+from skmnist import MNISTClassifier
+from skmnist.training import programs
+from skmnist.training.batches import Batches
+from skmnist.training.loop import train
 
-N_SAMPLES = 1203  # 37 full batches of 32, so that the loop is compiled, and one of 19
+N_SAMPLES = 1203  # as the fixture `data` has
 BACKEND_CHECK = """
 import keras
 import numpy as np
@@ -68,27 +68,6 @@ class EveryBatch(keras.callbacks.Callback):
         self.batches += 1
 
 
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    X = rng.random((N_SAMPLES, 20), dtype=np.float32)
-    y = np.argsort(X[:, :4], axis=1)[:, 0]
-    weights = rng.random(N_SAMPLES, dtype=np.float32) + 0.5
-    return X, np.eye(4, dtype=np.float32)[y], weights
-
-
-def compiled(optimizer="rmsprop", *, dropout=0.0, seed=1, **compile_options):
-    # tanh, since a ReLU at its corner and RMSprop's division by a vanishing gradient
-    # turn rounding errors into real ones, in Keras' own loop as well.
-    model = build_network(
-        20, 4, units=(16, 8), activation="tanh", dropout=dropout, seed=seed
-    )
-    options = {"loss": "categorical_crossentropy", "metrics": ["accuracy"]}
-    model.compile(keras.optimizers.get(optimizer), **options | compile_options)
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
 def assert_same_weights(a, b, atol=0.0):
     for one, other in zip(a.get_weights(), b.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=atol)
@@ -102,7 +81,7 @@ def assert_same_weights(a, b, atol=0.0):
     ids=["partial batch", "3 epochs", "full batches", "uncompiled"],
 )
 def test_weights_are_those_of_keras_train_on_batch(
-    data, optimizer, weighted, n_samples, epochs
+    compiled, data, optimizer, weighted, n_samples, epochs
 ):
     arrays = tuple(a[:n_samples] for a in (data if weighted else data[:2]))
     model, oracle = compiled(optimizer), compiled(optimizer)
@@ -117,7 +96,7 @@ def test_weights_are_those_of_keras_train_on_batch(
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-def test_history_is_that_of_keras_loop(data, weighted):
+def test_history_is_that_of_keras_loop(compiled, data, weighted):
     arrays = data if weighted else data[:2]
     histories = []
     for callbacks in [], [EveryBatch()]:
@@ -137,7 +116,7 @@ def test_history_is_that_of_keras_loop(data, weighted):
         assert values == pytest.approx(histories[1][name], abs=2e-6), name
 
 
-def test_history_is_what_the_model_then_evaluates_to(data):
+def test_history_is_what_the_model_then_evaluates_to(compiled, data):
     model = compiled()
     history = train(model, Batches(data[:2], seed=0), Batches(data[:2]), epochs=2)
     loss, accuracy = model.evaluate(*data[:2], verbose=0)
@@ -147,16 +126,17 @@ def test_history_is_what_the_model_then_evaluates_to(data):
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("n_samples", [N_SAMPLES, 100])
-def test_epochs_can_be_trained_in_parts(data, dropout, n_samples):
+def test_epochs_can_be_trained_in_parts(compiled, data, dropout, n_samples):
     arrays = tuple(a[:n_samples] for a in data)
     whole, parts = compiled(dropout=dropout), compiled(dropout=dropout)
     train(whole, Batches(arrays, seed=0), epochs=3)
-    train(parts, Batches(arrays, seed=0), epochs=1)
-    train(parts, Batches(arrays, seed=0), initial_epoch=1, epochs=3)
+    history = train(parts, Batches(arrays, seed=0), epochs=1)
+    history = train(parts, Batches(arrays, seed=0), epochs=2, history=history)
+    assert len(history["loss"]) == 3
     assert_same_weights(whole, parts)
 
 
-def test_dropout_drops(data):
+def test_dropout_drops(compiled, data):
     with_dropout, without = compiled(dropout=0.5), compiled()
     train(with_dropout, Batches(data, seed=0), epochs=1)
     train(without, Batches(data, seed=0), epochs=1)
@@ -175,7 +155,7 @@ def test_dropout_drops(data):
     ],
     ids=["schedule", "EMA", "momentum", "weight decay"],
 )
-def test_any_optimizer_of_keras(data, optimizer):
+def test_any_optimizer_of_keras(compiled, data, optimizer):
     model, oracle = compiled(optimizer()), compiled(optimizer())
     train(model, Batches(data, seed=0), epochs=2)
     train(oracle, Batches(data, seed=0), epochs=2, callbacks=[EveryBatch()])
@@ -183,7 +163,7 @@ def test_any_optimizer_of_keras(data, optimizer):
     assert int(model.optimizer.iterations) == 2 * 38
 
 
-def test_sparse_labels_and_another_loss(data):
+def test_sparse_labels_and_another_loss(compiled, data):
     X, y, _ = data
     model = compiled(loss="sparse_categorical_crossentropy")
     oracle = compiled()
@@ -192,37 +172,19 @@ def test_sparse_labels_and_another_loss(data):
     assert_same_weights(model, oracle, atol=1e-6)
 
 
-def test_a_loss_of_the_users_own_is_trained_on_and_not_kept(data):
+def test_a_loss_of_the_users_own_is_trained_on_and_not_kept(compiled, data):
     def half(y_true, y_pred):
         return 0.5 * keras.losses.categorical_crossentropy(y_true, y_pred)
 
-    before = list(training._programs)
+    before = list(programs._programs)
     model, oracle = compiled(loss=half), compiled(loss=half)
     train(model, Batches(data, seed=0), epochs=1)
     train(oracle, Batches(data, seed=0), epochs=1, callbacks=[EveryBatch()])
     assert_same_weights(model, oracle, atol=1e-6)
-    assert list(training._programs) == before
+    assert list(programs._programs) == before
 
 
-def test_batches_cover_each_sample_once_in_an_order_of_their_own():
-    batches = Batches((np.arange(70),), seed=3)
-    orders = []
-    for epoch in (0, 1, 0):
-        batches.start_epoch(epoch)
-        orders.append(np.concatenate([batches[i][0] for i in range(len(batches))]))
-        assert sorted(orders[-1]) == list(range(70))
-    assert [len(batches[i][0]) for i in range(len(batches))] == [32, 32, 6]
-    assert (orders[0] != orders[1]).any()
-    assert (orders[0] == orders[2]).all()
-
-
-def test_batches_without_a_seed_stay_in_the_order_of_their_rows():
-    batches = Batches((np.arange(10),), np.array([7, 2, 5]), batch_size=2)
-    batches.start_epoch(1)
-    assert [batches[i][0].tolist() for i in range(2)] == [[7, 2], [5]]
-
-
-def test_early_stopping_restores_the_best_weights(data):
+def test_early_stopping_restores_the_best_weights(compiled, data):
     X, y, _ = data
     seen = []
     model = compiled(keras.optimizers.SGD(0.5))
@@ -241,7 +203,7 @@ def test_early_stopping_restores_the_best_weights(data):
         np.testing.assert_array_equal(restored, best)
 
 
-def test_a_learning_rate_set_by_a_callback_is_trained_with(data):
+def test_a_learning_rate_set_by_a_callback_is_trained_with(compiled, data):
     model, oracle = compiled("sgd"), compiled("sgd")
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 10)
     train(model, Batches(data, seed=0), epochs=2, callbacks=[schedule])
@@ -250,7 +212,7 @@ def test_a_learning_rate_set_by_a_callback_is_trained_with(data):
     assert_same_weights(model, oracle, atol=1e-7)
 
 
-def test_callbacks_that_write_files(data, tmp_path):
+def test_callbacks_that_write_files(compiled, data, tmp_path):
     model = compiled()
     callbacks = [
         keras.callbacks.ReduceLROnPlateau("loss", mode="max", patience=1, factor=0.5),
@@ -272,7 +234,7 @@ def test_callbacks_that_write_files(data, tmp_path):
     assert_same_weights(model, last)
 
 
-def test_a_callback_for_batches_is_called_for_each(data):
+def test_a_callback_for_batches_is_called_for_each(compiled, data):
     every_batch, counted = EveryBatch(), []
     callbacks = [
         every_batch,
@@ -287,7 +249,9 @@ def test_a_callback_for_batches_is_called_for_each(data):
 
 
 @pytest.mark.parametrize("hook", ["on_train_batch_end", "on_batch_begin"])
-def test_a_subclass_of_a_callback_of_keras_can_look_at_batches(data, tmp_path, hook):
+def test_a_subclass_of_a_callback_of_keras_can_look_at_batches(
+    compiled, data, tmp_path, hook
+):
     counted = []
     kind = type(
         "Counting",
@@ -299,16 +263,7 @@ def test_a_subclass_of_a_callback_of_keras_can_look_at_batches(data, tmp_path, h
     assert counted == list(range(38))
 
 
-def test_many_configurations_cause_no_warning_of_retracing(data, caplog):
-    for units in range(2, 9):
-        model = build_network(20, 4, units=(units,), seed=0)
-        model.compile("sgd", "categorical_crossentropy")
-        model.optimizer.build(model.trainable_variables)
-        train(model, Batches(data), epochs=1)
-    assert "retracing" not in caplog.text
-
-
-def test_the_progress_bar_is_keras_own(data, capsys):
+def test_the_progress_bar_is_keras_own(compiled, data, capsys):
     train(compiled(), Batches(data), Batches(data), epochs=2, verbose=1)
     shown = capsys.readouterr().out
     assert "Epoch 2/2" in shown
@@ -316,54 +271,6 @@ def test_the_progress_bar_is_keras_own(data, capsys):
     assert "val_accuracy" in shown
     train(compiled(), Batches(data), epochs=1)
     assert capsys.readouterr().out == ""
-
-
-def test_one_program_serves_data_of_any_size(data):
-    training._programs.clear()
-    for n_samples, rate in [(1203, 1e-3), (1202, 1e-2), (1180, 1e-3)]:
-        arrays = tuple(a[:n_samples] for a in data)
-        model = compiled(keras.optimizers.RMSprop(rate), seed=n_samples)
-        train(model, Batches(arrays, seed=0), Batches(arrays), epochs=1)
-    (program,) = training._programs.values()
-    # A loop and a single step, for training and for validation.
-    assert len(program.functions) == 4
-
-
-@pytest.mark.parametrize(
-    ("limit", "value", "kept"),
-    [("MAX_PROGRAMS", 2, 2), ("MAX_PROGRAM_BYTES", 0, 0)],
-)
-def test_programs_are_bounded(data, monkeypatch, limit, value, kept):
-    monkeypatch.setattr(training, limit, value)
-    for optimizer in "sgd", "adam", "rmsprop":
-        train(compiled(optimizer), Batches(data), epochs=1)
-    assert len(training._programs) == kept
-
-
-def test_fits_in_threads_give_what_each_gives_alone(data):
-    X, y, _ = data
-    labels = y.argmax(axis=1)
-
-    def fit(seed):
-        clf = MNISTClassifier((16, 8), epochs=2, dropout=0.1, random_state=seed)
-        return clf.fit(X, labels).model_.get_weights()
-
-    alone = [fit(seed) for seed in range(2)]
-    training._programs.clear()
-    together = {}
-    threads = [
-        threading.Thread(target=lambda i=i: together.__setitem__(i, fit(i % 2)))
-        for i in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (program,) = training._programs.values()
-    assert len(program.functions) == 2
-    for i in range(6):
-        for one, other in zip(alone[i % 2], together[i], strict=True):
-            np.testing.assert_array_equal(one, other)
 
 
 def test_global_state_is_neither_read_nor_changed(data):

@@ -1,20 +1,81 @@
 """Epochs that were trained before, kept on disk."""
 
 import hashlib
+import json
+import os
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias
 
 import joblib
+import keras
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_memory
+
+from skmnist._version import __version__
+from skmnist.training.batches import Batches
+from skmnist.training.variables import assign, state_variables
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
 
 # Bytes of an array that are hashed at once.
 BLOCK = 2**21
 
-# The values of a model's variables, and what Keras reports of the epoch.
-State = tuple[list[NDArray[Any]], dict[str, float]]
+Folder: TypeAlias = str | os.PathLike[str] | joblib.Memory
+# What Keras reports of an epoch.
+Logs = dict[str, float]
+# The values of a model's variables, and the report.
+State = tuple[list[NDArray[Any]], Logs]
+
+
+def remember(
+    run_epoch: Callable[[int], Logs],
+    model: keras.Model,
+    memory: Folder,
+    configuration: str,
+    batches: Batches,
+    validation: Batches | None,
+) -> Callable[[int], Logs]:
+    """Return what trains only epochs that are not known yet, and keeps these.
+
+    Parameters
+    ----------
+    run_epoch : callable
+        Trains `model` for the epoch of a number and returns its report.
+    model : keras.Model
+        As it is before the first of these epochs.
+    memory : str, path or joblib.Memory
+        Where to keep them.
+    configuration : str
+        Tells the network and how it was compiled.
+    batches, validation : Batches
+        What it is trained and validated on.
+
+    Returns
+    -------
+    callable
+        For `run_epoch`: it leaves `model` in the same state, and returns the same.
+    """
+    if isinstance(memory, os.PathLike):
+        memory = os.fspath(memory)
+    cache = EpochCache(
+        check_memory(memory), _origin(model, configuration, batches, validation)
+    )
+
+    def recall_or_run(epoch: int) -> Logs:
+        if known := cache.recall(epoch):
+            values, logs = known
+            assign(state_variables(model), values)
+        else:
+            logs = run_epoch(epoch)
+            values = [variable.numpy() for variable in state_variables(model)]
+            cache.keep(epoch, (values, logs))
+        return logs
+
+    return recall_or_run
 
 
 class EpochCache:
@@ -80,3 +141,15 @@ def fingerprint(description: str, arrays: Iterable[NDArray[Any] | None]) -> str:
     with ThreadPoolExecutor() as pool:
         digests = pool.map(lambda part: hashlib.sha256(part).digest(), parts)
         return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _origin(
+    model: keras.Model, configuration: str, batches: Batches, validation: Batches | None
+) -> str:
+    """Return a digest of all that decides what comes of training."""
+    versions = [np.__version__, tf.__version__, keras.__version__, __version__]
+    choices = [batches.seed, bool(batches.shuffle), float(batches.distortion)]
+    arrays = [variable.numpy() for variable in state_variables(model)]
+    for part in (batches, validation):
+        arrays += [] if part is None else [*part.arrays, part.samples, None]
+    return fingerprint(json.dumps([configuration, *choices, *versions]), arrays)
