@@ -1,7 +1,7 @@
 """The Keras network, and its forward pass."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -17,12 +17,12 @@ def build_network(
     n_features: int,
     n_classes: int,
     *,
-    units: Sequence[int] = (512, 512),
+    units: int | Sequence[int] = 512,
     activation: str | Callable[..., Any] = "relu",
     dropout: float = 0.0,
     seed: int = 0,
 ) -> keras.Model:
-    """Build the network: a dense layer for each of `units`, then a softmax.
+    """Build the network: dense hidden layers, then a softmax.
 
     784-512-512-10 has 669,706 parameters.
 
@@ -32,8 +32,8 @@ def build_network(
         Width of the input, 784 for an image of 28x28 pixels.
     n_classes : int
         Number of classes, which is the width of the output.
-    units : sequence of int, default=(512, 512)
-        Width of each hidden layer.
+    units : int or sequence of int, default=512
+        Width of both hidden layers, or the width of each hidden layer.
     activation : str or callable, default="relu"
         Activation of the hidden layers, as Keras takes it.
     dropout : float in [0, 1), default=0.0
@@ -52,7 +52,8 @@ def build_network(
     Every initialiser and every dropout layer has a seed of its own, so nothing is
     drawn from, or left behind in, a global random state.
     """
-    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(units) + 1) >> 1)
+    widths = list(units) if isinstance(units, Iterable) else [units] * 2
+    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(widths) + 1) >> 1)
 
     def dense(width: int, name: str, **options: Any) -> keras.layers.Dense:
         glorot = keras.initializers.GlorotUniform(seed=int(next(seeds)))
@@ -61,7 +62,7 @@ def build_network(
         )
 
     layers: list[keras.layers.Layer] = [keras.Input((n_features,), name="image")]
-    for number, width in enumerate(units, start=1):
+    for number, width in enumerate(widths, start=1):
         layers.append(dense(width, f"hidden_{number}", activation=activation))
         if dropout:
             layers.append(
