@@ -1,14 +1,36 @@
 """Preprocessing and classifier in one scikit-learn pipeline."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from typing import Any, Literal, Unpack
 
 import joblib
+import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skmnist._parameters import Routed, check_routed
 from skmnist.classifier import MNISTClassifier
 from skmnist.preprocessing import flatten_and_scale
+
+
+class ClassifierParams(Routed, total=False):
+    """Parameters of the classifier that the pipeline passes on to it."""
+
+    batch_size: int
+    activation: str | Callable[..., Any]
+    dropout: float
+    distortion: float
+    optimizer: Any
+    loss: Any
+    metrics: Any
+    validation_split: float
+    callbacks: Any
+    class_weight: Mapping[Any, float] | Literal["balanced"] | None
+    warm_start: bool
+    shuffle: bool
+    verbose: int | str
+    random_state: int | np.random.RandomState | None
 
 
 def make_pipeline(
@@ -17,7 +39,7 @@ def make_pipeline(
     *,
     scale: float = 255.0,
     memory: str | joblib.Memory | None = None,
-    **classifier_params: Any,
+    **classifier_params: Unpack[ClassifierParams],
 ) -> Pipeline:
     """Make a pipeline that classifies images as they come.
 
@@ -48,6 +70,11 @@ def make_pipeline(
         (n_images, height, width, 1) or (n_images, n_features), of any real
         dtype, and one label for each.
 
+    Raises
+    ------
+    TypeError
+        If the classifier has no such parameter; the nearest name is told.
+
     Examples
     --------
     >>> from skmnist import load_digits_28x28, make_pipeline
@@ -56,6 +83,9 @@ def make_pipeline(
     >>> pipe.fit(X_train, y_train).score(X_test, y_test) > 0.9
     True
     """
+    known = signature(make_pipeline).parameters | ClassifierParams.__annotations__
+    unknown = {n: v for n, v in classifier_params.items() if n not in known}
+    check_routed("make_pipeline", unknown, known)
     return Pipeline(
         [
             (
