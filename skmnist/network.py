@@ -1,16 +1,19 @@
 """The Keras network, and its forward pass."""
 
-import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-# Rows that are predicted at once: enough for fast matrix products, few enough
-# that a million images need no more memory than these.
-PREDICT_ROWS = 4096
+# Rows that are predicted at once: enough for fast matrix products, few enough that
+# filling up a block for two rows costs little.
+BLOCK_ROWS = 256
+# Shapes of networks whose compiled forward pass is kept.
+MAX_SHAPES = 32
 
 
 def build_network(
@@ -74,9 +77,7 @@ def build_network(
     return keras.Sequential(layers, name="skmnist")
 
 
-def predict_proba(
-    model: keras.Model, X: NDArray[np.float32], rows: int = PREDICT_ROWS
-) -> NDArray[np.float32]:
+def predict_proba(model: keras.Model, X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run the forward pass, without what ``Model.predict`` spends around it.
 
     Parameters
@@ -85,8 +86,6 @@ def predict_proba(
         A network made by :func:`build_network`.
     X : ndarray of shape (n_samples, n_features), dtype float32
         Input.
-    rows : int, default=4096
-        Rows that are computed at once, which bounds the memory that is needed.
 
     Returns
     -------
@@ -95,48 +94,92 @@ def predict_proba(
 
     Notes
     -----
-    Many rows are given to the layers as they are. For one, calling Keras' layers takes
-    ten times longer than their matrix products, so these are done in NumPy.
+    Rows run in blocks of always the same shape, in a program that XLA compiles once for
+    all networks of a shape. What comes of a row then depends, to the bit, on the row
+    alone. It does not where BLAS or oneDNN see the number of rows: they may sum up the
+    last ones of an array in another order.
+
+    A single row is computed in NumPy, since entering the program takes longer than the
+    products of one row. It may differ by rounding from the same row among others.
+
+    The memory that is needed beside the result does not grow with the number of rows.
     """
     if len(X) == 1:
         return _predict_one(model, X)
-    # Equal pieces, none of which is a single row: products of one row round differently
-    # from those of many. With AVX-512, oneDNN computes a row alike among any others.
-    pieces = np.array_split(X, max(1, math.ceil(len(X) / rows)))
-    outputs = [model(piece, training=False) for piece in pieces]
-    return np.concatenate([keras.ops.convert_to_numpy(output) for output in outputs])
+    proba = np.empty((len(X), model.output_shape[-1]), np.float32)
+    forward = _forward(model)
+    for start in range(0, len(X), BLOCK_ROWS):
+        block = X[start : start + BLOCK_ROWS]
+        missing = BLOCK_ROWS - len(block)
+        if missing:
+            block = np.pad(block, ((0, missing), (0, 0)))
+        proba[start : start + BLOCK_ROWS] = forward(block)[: BLOCK_ROWS - missing]
+    return proba
 
 
 def _predict_one(model: keras.Model, x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run the forward pass in NumPy."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Dense):
-            activate = _NUMPY_ACTIVATIONS.get(layer.activation)
-            if activate is None:
-                activate = _through_keras(layer.activation)
-            x = x @ _as_numpy(layer.kernel)
-            x += _as_numpy(layer.bias)
-            x = activate(x)
+    for layer in _dense_layers(model):
+        activate = _NUMPY_ACTIVATIONS.get(layer.activation)
+        if activate is None:
+            activate = _through_keras(layer.activation)
+        x = x @ np.asarray(_value(layer.kernel))
+        x += np.asarray(_value(layer.bias))
+        x = activate(x)
     return x
+
+
+def _dense_layers(model: keras.Model) -> list[keras.layers.Dense]:
+    """Return the layers that do something in prediction."""
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
 
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    def _as_numpy(variable: keras.Variable) -> NDArray[np.float32]:
-        """Read a variable's value without copying it, where it is on the CPU."""
+    def _value(variable: keras.Variable) -> "tf.Tensor":
+        """Read a variable without copying it, where it is on the CPU."""
         # The operation itself: `numpy()` copies, and `read_value()` takes three
         # times as long, which would be half of what predicting one image takes.
         value = variable.value
-        return np.asarray(
-            tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
-        )
+        return tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
+
+    def _forward(model: keras.Model) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        """Return the forward pass of a block, compiled."""
+        layers = _dense_layers(model)
+        weights = [_value(v) for layer in layers for v in (layer.kernel, layer.bias)]
+        specs = tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
+        with _compiling:
+            program = _compile(tuple(layer.activation for layer in layers), specs)
+        return lambda block: program(tf.constant(block), *weights).numpy()
+
+    _compiling = threading.Lock()
+
+    @lru_cache(MAX_SHAPES)
+    def _compile(activations: tuple[Any, ...], weights: tuple[Any, ...]) -> Any:
+        """Compile the forward pass of all networks of a shape."""
+
+        def forward(x: "tf.Tensor", *weights: "tf.Tensor") -> "tf.Tensor":
+            pairs = zip(weights[::2], weights[1::2], strict=True)
+            for activation, (kernel, bias) in zip(activations, pairs, strict=True):
+                x = activation(tf.matmul(x, kernel) + bias)
+            return x
+
+        rows = tf.TensorSpec((BLOCK_ROWS, weights[0].shape[0]), tf.float32)
+        # The weights are arguments: a program that held a model's would be its own.
+        return tf.function(
+            forward, jit_compile=True, autograph=False
+        ).get_concrete_function(rows, *weights)
 
 else:
 
-    def _as_numpy(variable: keras.Variable) -> NDArray[np.float32]:
-        """Read a variable's value."""
-        return np.asarray(variable.numpy())
+    def _value(variable: keras.Variable) -> Any:
+        """Read a variable."""
+        return variable.numpy()
+
+    def _forward(model: keras.Model) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        """Return the forward pass of a block, through Keras' layers."""
+        return lambda block: keras.ops.convert_to_numpy(model(block, training=False))
 
 
 def _through_keras(

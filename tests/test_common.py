@@ -35,12 +35,6 @@ GREY_LEVELS = {
         "its data are around 1, and divided by 255 too small to learn from in 5 epochs"
     ),
 }
-MACHINE = {
-    "check_methods_sample_order_invariance": (
-        "allows no difference in the last bit of a float32, but on processors without"
-        " AVX-512 oneDNN sums up a row in an order that depends on its place"
-    ),
-}
 
 CONFIGURATIONS = {
     "default": (MNISTClassifier(), SCIKERAS),
@@ -57,11 +51,9 @@ def cases():
     for configuration, (estimator, expected) in CONFIGURATIONS.items():
         for instance, check in estimator_checks_generator(estimator):
             name = check.func.__name__
-            reason = (expected | MACHINE).get(name)
+            reason = expected.get(name)
             marks = (
-                []
-                if reason is None
-                else pytest.mark.xfail(reason=reason, strict=name not in MACHINE)
+                [] if reason is None else pytest.mark.xfail(reason=reason, strict=True)
             )
             yield pytest.param(
                 instance, check, id=f"{configuration}-{name}", marks=marks

@@ -1,12 +1,17 @@
-"""Tests of the network and of its forward pass in NumPy."""
+"""Tests of the network and of its forward pass."""
 
+import resource
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import keras
 import numpy as np
 import pytest
+from joblib import parallel_config
 from scipy.special import erf
+from sklearn.model_selection import GridSearchCV
 
+from skmnist import MNISTClassifier, network
 from skmnist.network import build_network, predict_proba
 
 # Written down from their definitions, in double precision.
@@ -103,19 +108,81 @@ def test_dropout_drops_nothing_when_predicting():
     assert_predicts(model, X, expected)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7, 100, 101, 102])
-def test_pieces_give_what_the_whole_gives(rows):
+@pytest.mark.parametrize("rows", [2, 255, 256, 257, 700])
+def test_any_number_of_rows(rows):
     model, X = make_network()
-    whole = forward(model.get_weights(), X, ACTIVATIONS["relu"])
-    assert_close(predict_proba(model, X, rows=rows), whole)
+    X = np.tile(X, (7, 1))[:rows]
+    expected = forward(model.get_weights(), X, ACTIVATIONS["relu"])
+    assert_close(predict_proba(model, X), expected)
 
 
-def test_rows_do_not_depend_on_the_others():
-    model, X = make_network()
+# Widths that are and are not multiples of what a processor adds up at once.
+@pytest.mark.parametrize(
+    "shape", [(784, 512, 512, 10), (784, 64, 64, 10), (20, 17, 33, 3), (49, 7)]
+)
+def test_a_row_has_the_same_bits_in_any_company(shape):
+    n_features, *units, n_classes = shape
+    model = build_network(n_features, n_classes, units=units)
+    rng = np.random.default_rng(0)
+    X = rng.random((2000, n_features), dtype=np.float32)
     whole = predict_proba(model, X)
-    assert_predicts(model, X, whole)
-    order = np.random.default_rng(1).permutation(len(X))
-    assert_close(predict_proba(model, X[order]), whole[order])
+    for n_rows in [2, 3, 31, 255, 256, 257, *rng.integers(2, 2000, 12)]:
+        rows = rng.integers(0, 2000, n_rows)
+        np.testing.assert_array_equal(predict_proba(model, X[rows]), whole[rows])
+
+
+def test_one_row_is_that_of_many_within_rounding():
+    model, X = make_network()
+    assert_predicts(model, X, predict_proba(model, X))
+
+
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="others are not compiled"
+)
+
+
+@needs_tensorflow
+def test_networks_of_a_shape_share_a_program():
+    network._compile.cache_clear()
+    for seed in range(5):
+        model, X = make_network(seed=seed)
+        expected = forward(model.get_weights(), X, ACTIVATIONS["relu"])
+        assert_close(predict_proba(model, X), expected)
+    assert network._compile.cache_info().misses == 1
+    predict_proba(*make_network("tanh"))
+    predict_proba(*make_network(units=(32, 25)))
+    assert network._compile.cache_info().misses == 3
+
+
+@needs_tensorflow
+def test_a_search_compiles_the_forward_pass_once_for_each_width(rows):
+    network._compile.cache_clear()
+    grid = {"units": [8, 9], "epochs": [1, 2], "dropout": [0.0, 0.1]}
+    with parallel_config("threading"):
+        search = GridSearchCV(MNISTClassifier(random_state=0), grid, cv=2, n_jobs=2)
+        search.fit(*rows[0])
+    assert network._compile.cache_info().misses == 2
+
+
+def test_threads_give_what_one_gives():
+    models = [make_network(units=(width, 8)) for width in (32, 33)]
+    alone = [predict_proba(*model) for model in models]
+    if keras.backend.backend() == "tensorflow":
+        network._compile.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda i: predict_proba(*models[i % 2]), range(40)))
+    for i, proba in enumerate(together):
+        np.testing.assert_array_equal(proba, alone[i % 2])
+
+
+def test_a_million_rows_need_little_more_than_their_result():
+    model, _ = make_network(units=(4,))
+    X = np.zeros((1_000_000, 49), np.float32)
+    predict_proba(model, X[:1000])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    proba = predict_proba(model, X)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert used < proba.nbytes / 1024 + 20_000  # in KiB
 
 
 def test_no_rows_give_no_rows():
