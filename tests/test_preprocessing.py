@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_array, csr_matrix
 
-from skmnist import flatten_and_scale
+from skmnist import flatten_and_scale, load_digits_28x28
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
 IMAGES[0, 0, :2] = 0, 255
@@ -86,6 +86,62 @@ def test_images_that_are_scaled_already_are_reported():
 @pytest.mark.filterwarnings("error")
 def test_nothing_else_is_reported(images, scale):
     flatten_and_scale(images, scale)
+
+
+INVERTED = (
+    "Most of the images have a bright border, .* pass {} - X, or .*to_mnist_format"
+)
+
+
+@pytest.mark.parametrize(
+    "shape", [(-1, 28, 28), (-1, 28, 28, 1), (-1, 784)], ids=["3-D", "4-D", "flat"]
+)
+@pytest.mark.parametrize(("scale", "said"), [(255, "255"), (1, "1")])
+def test_dark_on_light_is_reported(digits, shape, scale, said):
+    (images, _), _ = digits
+    inverted = (1 - images / 255) * scale
+    for n_images in 1, 2, 300:
+        with pytest.warns(UserWarning, match=INVERTED.format(said)):
+            flatten_and_scale(inverted[:n_images].reshape(shape), scale)
+        # What the message advises ends it.
+        flatten_and_scale((scale - inverted[:n_images]).reshape(shape), scale)
+
+
+def test_dark_on_light_is_reported_of_many_that_are_mostly_so(digits):
+    (images, _), _ = digits
+    mixed = np.concatenate([255 - images[:200], images[:100]])
+    with pytest.warns(UserWarning, match="Most of the images"):
+        flatten_and_scale(np.tile(mixed, (8, 1, 1)))
+    flatten_and_scale(np.concatenate([255 - images[:100], images[:200]]))
+
+
+def test_digits_are_never_taken_for_dark_on_light():
+    for images, _ in load_digits_28x28(random_state=0):
+        for image in images:
+            flatten_and_scale(image[np.newaxis])
+
+
+def test_clothes_that_touch_the_border_are_not_taken_for_dark_on_light():
+    # As in Fashion-MNIST: shirts and bags as wide or as high as the image.
+    bags = np.zeros((3, 28, 28), np.uint8)
+    bags[0, 6:24] = 220
+    bags[1, :, 5:23] = 220
+    bags[2, 4:, 2:26] = 220
+    for bag in bags:
+        flatten_and_scale(bag[np.newaxis])
+
+
+def test_features_that_are_no_image_have_no_border():
+    flatten_and_scale(np.full((5, 16), 200))  # 4x4
+    flatten_and_scale(np.full((5, 783), 200))
+    flatten_and_scale(np.full((5, 4, 200), 200))
+
+
+@pytest.mark.slow
+def test_no_image_of_mnist_is_taken_for_dark_on_light(mnist):
+    for images, _ in mnist:
+        for image in images:
+            flatten_and_scale(image[np.newaxis])
 
 
 @pytest.mark.parametrize(
