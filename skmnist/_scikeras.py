@@ -35,6 +35,7 @@ from skmnist._parameters import (
     check_routed,
     draw_seed,
     is_routed,
+    refuse_keyword,
 )
 from skmnist._version import __version__
 from skmnist.training.variables import assign, state_variables
@@ -61,7 +62,10 @@ class KerasClassifier(wrappers.KerasClassifier):
         # scikeras 0.13 takes any other name for a parameter of a function that builds
         # the model.
         known = [*vars(self), *Routed.__annotations__]
-        check_routed(type(self).__name__, routed, known)
+        # scikit-learn's check that constructors raise nothing takes the name of
+        # **routed for that of a parameter. `_settings` refuses it.
+        given = {name: routed[name] for name in routed if name != "routed"}
+        check_routed(type(self).__name__, given, known)
         self.__dict__.update(routed)
 
     def set_params(self, **params: Any) -> Self:
@@ -100,6 +104,8 @@ class KerasClassifier(wrappers.KerasClassifier):
         """Check all parameters, and return those of training."""
         # scikeras 0.13 checks none: epochs=0 trains nothing.
         params = self.get_params(deep=False)
+        if "routed" in params:
+            refuse_keyword(type(self).__name__, "routed", ())
         settings = {name: params[name] for name in self._fit_parameters} | {
             name.removeprefix("fit__"): value
             for name, value in params.items()

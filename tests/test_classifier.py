@@ -22,7 +22,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, check_cv
 from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
-from skmnist import MNISTClassifier, training
+from skmnist import MNISTClassifier
+from skmnist.training import batches
 from skmnist.training.distortion import distort
 
 
@@ -497,7 +498,7 @@ class TestDistortion:
     def test_0_is_the_default_and_off(self, rows, monkeypatch):
         assert MNISTClassifier().distortion == 0
         assert bits(small(distortion=0).fit(*rows[0])) == bits(small().fit(*rows[0]))
-        monkeypatch.setattr(training, "distort", None)
+        monkeypatch.setattr(batches, "distort", None)
         small(distortion=0).fit(*rows[0])
         with pytest.raises(TypeError, match="not callable"):
             small(distortion=0.1).fit(*rows[0])
@@ -510,7 +511,7 @@ class TestDistortion:
             epochs.append(distort(images, draws, strength))
             return epochs[-1]
 
-        monkeypatch.setattr(training, "distort", spy)
+        monkeypatch.setattr(batches, "distort", spy)
         small(epochs=2, shuffle=False, distortion=1, batch_size=len(X)).fit(X, y)
         first, second = epochs
         for images in epochs:
@@ -529,7 +530,7 @@ class TestDistortion:
             n_distorted.append(len(images))
             return distort(images, draws, strength)
 
-        monkeypatch.setattr(training, "distort", spy)
+        monkeypatch.setattr(batches, "distort", spy)
         clf = small(distortion=1.5, epochs=2)
         if given == "X_val":
             clf.fit(X, y, X_val=X_val, y_val=y_val)

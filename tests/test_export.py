@@ -100,7 +100,7 @@ def test_any_network_that_mlpclassifier_has(rows, name, labels):
 
 def test_a_network_that_is_not_trained_yet(rows):
     (X, y), (X_test, _) = rows
-    clf = MNISTClassifier(16).initialize(X, y)
+    clf = MNISTClassifier(16, random_state=0).initialize(X, y)
     exported = to_sklearn(clf)
     check_alike(exported, clf, X_test)
     assert (exported.n_iter_, exported.loss_curve_) == (0, [])

@@ -42,6 +42,13 @@ def test_what_decides_the_batches_of_an_epoch_is_not_passed_on(name):
             make(**{f"fit__{name}": 3})
 
 
+def test_routed_is_the_name_of_no_parameter(rows):
+    # Not by the constructor: scikit-learn checks that this takes it.
+    clf = MNISTClassifier(routed=3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'routed'"):
+        clf.fit(*rows[0])
+
+
 def test_a_refused_set_params_sets_nothing():
     clf = MNISTClassifier()
     before = clf.get_params()
