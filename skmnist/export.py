@@ -2,10 +2,12 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import LabelBinarizer
@@ -94,19 +96,60 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
 
 
 def _to_mlp(clf: "MNISTClassifier") -> MLPClassifier:
-    """Make an MLPClassifier that has all that its own `fit` would have set."""
+    """Copy a fitted classifier's network and parameters into an MLPClassifier."""
     activation, coefs, intercepts = _read_network(clf.model_)
-    seed, losses = clf.random_state, list(clf.history_.get("loss", ()))
-    mlp = MLPClassifier(
-        hidden_layer_sizes=tuple(len(bias) for bias in intercepts[:-1]),
+    seed = clf.random_state
+    mlp = make_mlp(
+        coefs,
+        intercepts,
+        clf.classes_.copy(),
+        loss_curve=clf.history_.get("loss", ()),
         activation=activation,
-        alpha=0.0,
         batch_size=int(clf.batch_size),
         max_iter=int(clf.epochs),
         shuffle=bool(clf.shuffle),
         random_state=int(seed) if isinstance(seed, Integral) else None,
     )
-    mlp.classes_ = clf.classes_.copy()
+    if hasattr(clf, "feature_names_in_"):
+        mlp.feature_names_in_ = clf.feature_names_in_.copy()
+    return mlp
+
+
+def make_mlp(
+    coefs: Sequence[NDArray[np.float32]],
+    intercepts: Sequence[NDArray[np.float32]],
+    classes: NDArray[Any],
+    *,
+    loss_curve: Sequence[float] = (),
+    **params: Any,
+) -> MLPClassifier:
+    """Make an MLPClassifier that has all that its own `fit` would have set.
+
+    Parameters
+    ----------
+    coefs : sequence of ndarray of shape (n_inputs, n_outputs), dtype float32
+        Weights of each layer. The arrays become the classifier's own.
+    intercepts : sequence of ndarray of shape (n_outputs,), dtype float32
+        Biases of each layer.
+    classes : ndarray of shape (n_classes,)
+        Labels, sorted, one for each output of the last layer, a softmax.
+    loss_curve : sequence of float, default=()
+        Loss after each epoch of training, if it is known.
+    **params
+        Further parameters of ``MLPClassifier``.
+
+    Returns
+    -------
+    sklearn.neural_network.MLPClassifier
+        Fitted.
+    """
+    coefs, intercepts, losses = list(coefs), list(intercepts), list(loss_curve)
+    mlp = MLPClassifier(
+        hidden_layer_sizes=tuple(len(bias) for bias in intercepts[:-1]),
+        alpha=0.0,
+        **params,
+    )
+    mlp.classes_ = classes
     mlp._label_binarizer = LabelBinarizer().fit(mlp.classes_)
     # Fitting makes strings of dtype object, or of more room, another dtype.
     mlp._label_binarizer.classes_ = mlp.classes_
@@ -118,9 +161,7 @@ def _to_mlp(clf: "MNISTClassifier") -> MLPClassifier:
         mlp.out_activation_ = "logistic"
     mlp.coefs_, mlp.intercepts_ = coefs, intercepts
     mlp.n_layers_, mlp.n_outputs_ = len(coefs) + 1, len(intercepts[-1])
-    mlp.n_features_in_ = clf.n_features_in_
-    if hasattr(clf, "feature_names_in_"):
-        mlp.feature_names_in_ = clf.feature_names_in_.copy()
+    mlp.n_features_in_ = len(coefs[0])
     mlp.n_iter_, mlp.loss_curve_ = len(losses), losses
     if losses:
         mlp.loss_ = losses[-1]
