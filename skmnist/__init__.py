@@ -16,19 +16,23 @@ if TYPE_CHECKING:
     from skmnist.classifier import MNISTClassifier
     from skmnist.export import to_sklearn
     from skmnist.pipeline import make_pipeline
+    from skmnist.pretrained import load_pretrained
 
 __all__ = [
     "MNISTClassifier",
     "fetch_mnist",
     "flatten_and_scale",
     "load_digits_28x28",
+    "load_pretrained",
     "make_pipeline",
     "to_sklearn",
 ]
 
-# Importing TensorFlow takes seconds, so what needs it is imported on first use.
+# Importing TensorFlow takes seconds, so what needs it is imported on first use, and so
+# is what needs scikit-learn's networks.
 _LAZY = {
     "MNISTClassifier": "skmnist.classifier",
+    "load_pretrained": "skmnist.pretrained",
     "make_pipeline": "skmnist.pipeline",
     "to_sklearn": "skmnist.export",
 }

@@ -1,0 +1,156 @@
+"""A trained network that comes with the package."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skmnist.export import make_mlp
+from skmnist.preprocessing import flatten_and_scale
+
+# Written by examples/train_pretrained.py.
+FILE = Path(__file__).with_name("pretrained.npz")
+LAYERS = (1, 2, 3)
+
+
+def load_pretrained(*, trainable: bool = False) -> Pipeline:
+    """Load a trained network, to read digits at once or to go on training.
+
+    The network of the lesson, 784-512-512-10, trained for long on MNIST and on variants
+    of it as people write elsewhere. It comes with the package: nothing is trained or
+    downloaded. :doc:`/model_card` says what it was trained on, what it gets right, and
+    what it cannot do.
+
+    Parameters
+    ----------
+    trainable : bool, default=False
+        False gives a pipeline of scikit-learn alone, which loads without TensorFlow.
+        True gives the same weights in what :func:`~skmnist.make_pipeline` gives.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Fitted, with the steps ``preprocess`` and ``classifier``. It takes images in
+        MNIST's format, of shape (n_images, 28, 28) or (n_images, 784), ink 255 on 0,
+        and predicts the labels 0 to 9, of dtype uint8.
+
+        The classifier is an :class:`~sklearn.neural_network.MLPClassifier` or, if
+        trainable, an :class:`~skmnist.MNISTClassifier` without a history, whose
+        parameters are meant for going on: distorted images, a small learning rate, and
+        ``warm_start=True``, so that `fit` too goes on from these weights. A clone of it
+        has no weights, as clones do, and starts anew.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file of the weights, a part of the package, is missing.
+    ValueError
+        If it is cut short or damaged.
+
+    See Also
+    --------
+    skmnist.to_sklearn : Turn a network of your own into one of scikit-learn alone.
+
+    Notes
+    -----
+    The file holds numbers only, so reading it runs no code. It has them as float16,
+    half the size of the float32 that they were trained and are used as.
+
+    Every call reads the file: what becomes of one pipeline changes no other.
+
+    Examples
+    --------
+    >>> from skmnist import load_pretrained
+    >>> pipe = load_pretrained()
+    >>> pipe["classifier"].hidden_layer_sizes
+    (512, 512)
+    """
+    arrays = _read(FILE)
+    coefs, intercepts = (
+        [arrays[f"{kind}_{layer}"].astype(np.float32) for layer in LAYERS]
+        for kind in ("coefs", "intercepts")
+    )
+    if trainable:
+        return _make_trainable(coefs, intercepts, arrays["classes"])
+    mlp = make_mlp(
+        coefs,
+        intercepts,
+        arrays["classes"],
+        loss_curve=arrays["loss_curve"].tolist(),
+        max_iter=len(arrays["loss_curve"]),
+        random_state=0,
+    )
+    scale = FunctionTransformer(flatten_and_scale, kw_args={"scale": 255.0})
+    return Pipeline([("preprocess", scale), ("classifier", mlp)])
+
+
+def save_pretrained(pipeline: Pipeline, file: str | os.PathLike[str] = FILE) -> None:
+    """Write the file that :func:`load_pretrained` reads.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        What :func:`~skmnist.to_sklearn` gives of a network with two hidden layers.
+    file : str or path-like, default=the package's own
+        Written as an ``.npz`` file, whole or not at all.
+    """
+    mlp, file = pipeline["classifier"], Path(file)
+    arrays = {
+        "classes": mlp.classes_,
+        "loss_curve": np.asarray(mlp.loss_curve_, dtype=np.float32),
+    }
+    for layer, coefs, intercepts in zip(
+        LAYERS, mlp.coefs_, mlp.intercepts_, strict=True
+    ):
+        arrays[f"coefs_{layer}"] = coefs.astype(np.float16)
+        arrays[f"intercepts_{layer}"] = intercepts.astype(np.float16)
+    part = file.with_suffix(".part.npz")
+    np.savez(part, allow_pickle=False, **arrays)
+    part.replace(file)
+
+
+def _read(file: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file, and see that they are whole."""
+    names = [f"{kind}_{layer}" for kind in ("coefs", "intercepts") for layer in LAYERS]
+    arrays = {}
+    try:
+        # Not `np.load(file)`: of a file that is no archive it says that it is a pickle
+        # and how to load it unsafely. An archive has checksums, which are compared.
+        with zipfile.ZipFile(file) as archive:
+            for name in ("classes", "loss_curve", *names):
+                with archive.open(f"{name}.npy") as stream:
+                    arrays[name] = np.load(stream, allow_pickle=False)
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{file} ({file.stat().st_size} bytes), the trained network that comes with"
+            f" skmnist, is cut short or damaged: {error}; install skmnist again."
+        ) from error
+    return arrays
+
+
+def _make_trainable(
+    coefs: list[NDArray[np.float32]],
+    intercepts: list[NDArray[np.float32]],
+    classes: NDArray[Any],
+) -> Pipeline:
+    """Put the weights into what make_pipeline gives."""
+    # TensorFlow takes seconds to import, and is not needed to predict.
+    from skmnist.pipeline import make_pipeline
+
+    pipe = make_pipeline(
+        distortion=1.0,
+        optimizer="adam",
+        optimizer__learning_rate=1e-4,
+        warm_start=True,
+        random_state=0,
+    )
+    clf = pipe["classifier"]
+    clf.initialize(np.zeros((len(classes), len(coefs[0])), np.float32), classes)
+    layers = zip(coefs, intercepts, strict=True)
+    clf.model_.set_weights([array for layer in layers for array in layer])
+    return pipe
