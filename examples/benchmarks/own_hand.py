@@ -1,0 +1,82 @@
+"""Measure what learning a hand gains, on the hands that are read worst.
+
+    SKMNIST_DATA=... python examples/benchmarks/own_hand.py FOLDER
+
+The folder has a labels.csv with the columns file, kind, label and source. Each half of
+a source's pictures is read after learning the other half, so that no picture is read by
+a network that has seen it; the halves are drawn five times. MNIST's test images tell
+what is forgotten.
+"""
+
+import argparse
+import csv
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from skmnist import fetch_mnist, load_pretrained, to_mnist_format
+
+sys.path.append(str(Path(__file__).parents[1]))
+from own_hand import learn_hand
+
+REPEATS = 5
+FEWEST = 16
+
+
+def read_folder(folder):
+    """Return images, labels and sources of the pictures of a single digit."""
+    with open(folder / "labels.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] != "multi"]
+    X = np.array([to_mnist_format(folder / row["file"]) for row in rows])
+    y = np.array([row["label"] for row in rows], dtype=np.uint8)
+    return X, y, np.array([row["source"] for row in rows])
+
+
+def log_losses(pipe, X, y):
+    """Return the log loss of each image, and whether it is read wrongly."""
+    proba = pipe.predict_proba(X)
+    right = proba[np.arange(len(y)), y]
+    return np.array([-np.log(np.maximum(right, 1e-7)), proba.argmax(axis=1) != y])
+
+
+def learn_halves(X, y, test):
+    """Return losses and errors of held-out halves, and the accuracy on test images."""
+    measured, kept = [], []
+    for seed in range(REPEATS):
+        halves = StratifiedKFold(2, shuffle=True, random_state=seed)
+        for learned, held_out in halves.split(X, y):
+            pipe = learn_hand(X[learned], y[learned])
+            measured.append(log_losses(pipe, X[held_out], y[held_out]))
+            kept.append(pipe.score(*test))
+    return np.concatenate(measured, axis=1).mean(axis=1), np.mean(kept)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sources", type=int, default=5, help="the worst so many")
+    args = parser.parse_args()
+    X, y, sources = read_folder(args.folder)
+    _, test = fetch_mnist()
+    pipe = load_pretrained()
+    before = log_losses(pipe, X, y)
+    counts = Counter(sources.tolist())
+    large = [source for source, count in counts.items() if count >= FEWEST]
+    worst = sorted(large, key=lambda source: -before[0, sources == source].mean())
+    print(f"MNIST's test images: {pipe.score(*test):.4f}")
+    for source in worst[: args.sources]:
+        own = sources == source
+        loss, errors = before[:, own].mean(axis=1)
+        (new_loss, new_errors), kept = learn_halves(X[own], y[own], test)
+        print(
+            f"source {source}, {own.sum()} pictures:"
+            f" accuracy {1 - errors:.3f} -> {1 - new_errors:.3f},"
+            f" log loss {loss:.4f} -> {new_loss:.4f}, MNIST {kept:.4f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
