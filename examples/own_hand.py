@@ -34,7 +34,7 @@ def learn_hand(X, y, epochs=EPOCHS):
 
 def read_held_out(X, y, seed=0):
     """Read each half of the images after learning the other; return probabilities."""
-    proba = np.empty((len(X), 10))
+    proba = np.empty((len(X), 10), dtype=np.float32)
     halves = StratifiedKFold(2, shuffle=True, random_state=seed)
     for learned, held_out in halves.split(X, y):
         pipe = learn_hand(X[learned], y[learned])

@@ -110,7 +110,7 @@ def save_pretrained(pipeline: Pipeline, file: str | os.PathLike[str] = FILE) -> 
         arrays[f"coefs_{layer}"] = coefs.astype(np.float16)
         arrays[f"intercepts_{layer}"] = intercepts.astype(np.float16)
     part = file.with_suffix(".part.npz")
-    np.savez(part, allow_pickle=False, **arrays)
+    np.savez(part, **arrays)
     part.replace(file)
 
 
@@ -125,6 +125,11 @@ def _read(file: Path) -> dict[str, NDArray[Any]]:
             for name in ("classes", "loss_curve", *names):
                 with archive.open(f"{name}.npy") as stream:
                     arrays[name] = np.load(stream, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{file}, the trained network that comes with skmnist, is missing; install"
+            " skmnist again."
+        ) from error
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{file} ({file.stat().st_size} bytes), the trained network that comes with"

@@ -8,12 +8,19 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 
-from skmnist import MNISTClassifier, load_pretrained, pretrained, to_sklearn
+from skmnist import (
+    MNISTClassifier,
+    load_pretrained,
+    pretrained,
+    to_mnist_format,
+    to_sklearn,
+)
 
 # Two libraries sum up in different orders, each with an error of about 1e-6.
 ROUNDING = 3e-6
@@ -27,6 +34,14 @@ def pipe():
 @pytest.fixture(scope="module")
 def images(digits):
     return digits[1][0]
+
+
+@pytest.fixture(scope="module")
+def unknown_writers():
+    """Return the bundled digits of four writers, on which it was not trained."""
+    digits = load_digits()
+    X = np.array([to_mnist_format(image / 16) for image in digits.images[1287:]])
+    return X, digits.target[1287:]
 
 
 def train_on(pipe, X, y, epochs):
@@ -152,6 +167,26 @@ def test_training_on_learns_and_is_repeatable(digits):
     )
 
 
+def test_it_reads_writers_it_does_not_know(pipe, unknown_writers):
+    assert pipe.score(*unknown_writers) >= 0.98
+
+
+def test_learning_a_hand_forgets_little(unknown_writers):
+    # Fifty digits by the last writer, and all of the others.
+    X, y = unknown_writers
+    trainable = load_pretrained(trainable=True)
+    train_on(trainable, X[380:430], y[380:430], epochs=10)
+    assert trainable.score(X[:380], y[:380]) >= 0.97
+    assert trainable.score(X[430:], y[430:]) >= 0.97
+
+
+@pytest.mark.slow
+def test_it_reads_mnist(mnist, pipe):
+    X, y = mnist[1]
+    assert pipe.score(X, y) >= 0.9955
+    assert log_loss(y, pipe.predict_proba(X)) <= 0.02
+
+
 @pytest.mark.parametrize("size", [0, 1, 1000, 700_000, -1])
 def test_a_file_that_is_cut_short(monkeypatch, tmp_path, size):
     damaged = tmp_path / "pretrained.npz"
@@ -184,7 +219,9 @@ def test_an_archive_of_something_else(monkeypatch, tmp_path):
 
 def test_no_file(monkeypatch, tmp_path):
     monkeypatch.setattr(pretrained, "FILE", tmp_path / "pretrained.npz")
-    with pytest.raises(FileNotFoundError, match=r"pretrained\.npz"):
+    with pytest.raises(
+        FileNotFoundError, match=r"pretrained\.npz, .* is missing; install"
+    ):
         load_pretrained()
 
 
