@@ -15,25 +15,34 @@ from skmnist.preprocessing import flatten_and_scale
 if TYPE_CHECKING:
     from skmnist.classifier import MNISTClassifier
     from skmnist.export import to_sklearn
+    from skmnist.pictures import Digits, find_digits, load_pictures, to_mnist_format
     from skmnist.pipeline import make_pipeline
     from skmnist.pretrained import load_pretrained
 
 __all__ = [
+    "Digits",
     "MNISTClassifier",
     "fetch_mnist",
+    "find_digits",
     "flatten_and_scale",
     "load_digits_28x28",
+    "load_pictures",
     "load_pretrained",
     "make_pipeline",
+    "to_mnist_format",
     "to_sklearn",
 ]
 
-# Importing TensorFlow takes seconds, so what needs it is imported on first use, and so
-# is what needs scikit-learn's networks.
+# Importing TensorFlow takes seconds, scikit-learn's networks half a second and Pillow a
+# tenth of one, so what needs them is imported on first use.
 _LAZY = {
+    "Digits": "skmnist.pictures",
     "MNISTClassifier": "skmnist.classifier",
+    "find_digits": "skmnist.pictures",
+    "load_pictures": "skmnist.pictures",
     "load_pretrained": "skmnist.pretrained",
     "make_pipeline": "skmnist.pipeline",
+    "to_mnist_format": "skmnist.pictures",
     "to_sklearn": "skmnist.export",
 }
 

@@ -9,11 +9,16 @@ import pytest
 import skmnist
 
 PUBLIC = [
+    "Digits",
     "MNISTClassifier",
     "fetch_mnist",
+    "find_digits",
     "flatten_and_scale",
     "load_digits_28x28",
+    "load_pictures",
+    "load_pretrained",
     "make_pipeline",
+    "to_mnist_format",
     "to_sklearn",
 ]
 
@@ -38,11 +43,11 @@ def test_other_names_do_not_exist():
         skmnist.fetch_mnsit  # noqa: B018
 
 
-def test_import_takes_neither_tensorflow_nor_sklearn():
+def test_import_takes_neither_tensorflow_nor_sklearn_nor_pillow():
     # In a fresh process, since this one has imported everything.
     code = (
         "import sys, skmnist, skmnist.cli\n"
-        "print({'keras', 'sklearn', 'tensorflow'} & set(sys.modules) or 'none')"
+        "print({'PIL', 'keras', 'sklearn', 'tensorflow'} & set(sys.modules) or 'none')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("none\n", 0), done.stderr

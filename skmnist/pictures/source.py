@@ -1,0 +1,156 @@
+"""A picture, from wherever it comes, as upright colours from 0 to 1."""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Picture: TypeAlias = (
+    str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[np.generic]
+)
+
+# The longer side, in pixels, of what is worked on. A digit a thirtieth as high as
+# the picture still has twice the pixels of MNIST's; what is larger only takes longer.
+LONGEST_SIDE = 1200
+
+ACCEPTED = (
+    "a path, an open binary file, a Pillow image, or an array of shape (h, w), (h, w, 1),"
+    " (h, w, 3) or (h, w, 4)"
+)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """An upright picture, shrunk where it was large.
+
+    Attributes
+    ----------
+    values : ndarray of shape (height, width, 3), dtype float32
+        Red, green and blue from 0 to 1.
+    size : tuple of int
+        Width and height of the upright picture before it was shrunk, in pixels.
+    """
+
+    values: NDArray[np.float32]
+    size: tuple[int, int]
+
+
+def read_colours(picture: Picture) -> Colours:
+    """Read a picture: turned as its EXIF tag says, shrunk, laid on paper."""
+    if isinstance(picture, np.ndarray):
+        return _shrunk(_image_from_array(picture))
+    if isinstance(picture, Image.Image):
+        return _from_image(picture, "The image")
+    if isinstance(picture, str) and "://" in picture:
+        raise ValueError(
+            f"{picture!r} is an address, and nothing is downloaded; save the picture, "
+            "and pass its path."
+        )
+    if not (isinstance(picture, str | os.PathLike) or hasattr(picture, "read")):
+        raise TypeError(f"A picture must be {ACCEPTED}, got {type(picture).__name__}.")
+    name = _name(picture)
+    if isinstance(picture, str | os.PathLike) and Path(picture).is_dir():
+        raise IsADirectoryError(
+            f"{name} is a folder; pass one picture, or use load_pictures."
+        )
+    try:
+        with warnings.catch_warnings():
+            # Between its limit and twice that Pillow only warns, and reads on.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(picture) as image:
+                return _from_image(image, name)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{name} is no picture that Pillow can read.") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} is too large to be read safely: {error}") from error
+
+
+def _name(picture: Any) -> str:
+    if isinstance(picture, str | os.PathLike):
+        return os.fspath(picture)
+    return str(getattr(picture, "name", "The file"))
+
+
+def _from_image(image: Image.Image, name: str) -> Colours:
+    """Decode a Pillow image no finer than needed, and turn it upright."""
+    size = image.size
+    if image.format == "JPEG":
+        # A JPEG can be decoded at a half, a quarter or an eighth in less time.
+        image.draft("RGB", _fitting(size))
+    try:
+        image.load()
+    except (OSError, SyntaxError, EOFError, ValueError) as error:
+        raise ValueError(f"{name} is cut short or damaged: {error}") from error
+    turned = image.getexif().get(0x0112, 1) >= 5
+    upright = ImageOps.exif_transpose(image)
+    return _shrunk(upright, size[::-1] if turned else size)
+
+
+def _fitting(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the width and height, in pixels, to shrink a picture of `size` to."""
+    factor = min(1.0, LONGEST_SIDE / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _shrunk(image: Image.Image, size: tuple[int, int] | None = None) -> Colours:
+    size = size or image.size
+    image = _eight_bit(image)
+    fitting = _fitting(size)
+    if fitting != image.size:
+        image = image.resize(fitting, Image.Resampling.BOX)
+    return Colours(_on_paper(image), size)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Convert any mode of Pillow's to RGB, or to RGBA where there is transparency."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        levels = np.asarray(image, dtype=np.float32)
+        low, high = float(levels.min()), float(levels.max())
+        levels = (levels - low) / ((high - low) or 1.0)
+        image = Image.fromarray(np.uint8(np.rint(255 * levels)))
+    transparent = "A" in image.getbands() or "transparency" in image.info
+    return image.convert("RGBA" if transparent else "RGB")
+
+
+def _on_paper(image: Image.Image) -> NDArray[np.float32]:
+    """Lay a picture with transparent parts on paper that its ink stands out from."""
+    values = np.asarray(image, dtype=np.float32) / np.float32(255)
+    if image.mode == "RGB":
+        return values
+    colours, alpha = values[..., :3], values[..., 3:]
+    if alpha.min() == 1 or alpha.max() == 0:
+        return np.where(alpha == 0, np.float32(1), colours)
+    visible = colours[alpha[..., 0] > 0.5]
+    if len(visible) > alpha.size / 2:
+        paper = np.median(visible, axis=0)  # transparent corners of a sheet
+    else:
+        paper = np.float32((alpha * colours).mean() < alpha.mean() / 2)
+    return np.asarray(alpha * colours + (1 - alpha) * paper, dtype=np.float32)
+
+
+def _image_from_array(array: NDArray[Any]) -> Image.Image:
+    if array.ndim not in (2, 3) or (
+        array.ndim == 3 and array.shape[2] not in (1, 3, 4)
+    ):
+        raise ValueError(f"A picture must be {ACCEPTED}, got shape {array.shape}.")
+    if 0 in array.shape:
+        raise ValueError(f"A picture must have pixels, got shape {array.shape}.")
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    elif array.dtype.kind == "f":
+        if not (array.min() >= 0 and array.max() <= 1):  # NaN fails this, too
+            raise ValueError(
+                "A picture of floats must be in [0, 1], got "
+                f"{array.min():g} to {array.max():g}; divide by its white level."
+            )
+        array = np.uint8(np.rint(255 * array))
+    elif array.dtype != np.uint8:
+        raise TypeError(
+            f"A picture must be of uint8 or of floats in [0, 1], got {array.dtype}."
+        )
+    return Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
