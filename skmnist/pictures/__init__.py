@@ -41,7 +41,7 @@ def to_mnist_format(picture: Picture) -> NDArray[np.uint8]:
     """Return a picture of one digit as an image of MNIST's kind."""
     ink = find_ink(read_colours(picture).values)
     labels, pieces = find_pieces(ink)
-    digit = one_digit(pieces)
+    digit = one_digit(pieces, ink.shape)
     if digit is None:
         raise ValueError("No ink was found in the picture: it looks blank.")
     return as_mnist(_cut_out(ink, labels, digit))
@@ -52,7 +52,7 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
     colours = read_colours(picture)
     ink = find_ink(colours.values)
     labels, pieces = find_pieces(ink)
-    lines = digits_in_lines(pieces)
+    lines = digits_in_lines(pieces, ink.shape)
     digits = [digit for line in lines for digit in line]
     images = [as_mnist(_cut_out(ink, labels, digit)) for digit in digits]
     scale = np.divide(colours.size, ink.shape[::-1])
