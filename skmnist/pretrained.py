@@ -2,23 +2,26 @@
 
 import os
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from numpy.typing import ArrayLike, NDArray
 
-from skmnist.export import make_mlp
 from skmnist.preprocessing import flatten_and_scale
+
+# scikit-learn takes longer to import than reading a picture takes in all, and
+# TensorFlow far longer, so both are imported where they are used.
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 # Written by examples/train_pretrained.py.
 FILE = Path(__file__).with_name("pretrained.npz")
 LAYERS = (1, 2, 3)
 
 
-def load_pretrained(*, trainable: bool = False) -> Pipeline:
+def load_pretrained(*, trainable: bool = False) -> "Pipeline":
     """Load a trained network, to read digits at once or to go on training.
 
     The network of the lesson, 784-512-512-10, trained for long on MNIST and on variants
@@ -70,26 +73,61 @@ def load_pretrained(*, trainable: bool = False) -> Pipeline:
     >>> pipe["classifier"].hidden_layer_sizes
     (512, 512)
     """
-    arrays = _read(FILE)
-    coefs, intercepts = (
-        [arrays[f"{kind}_{layer}"].astype(np.float32) for layer in LAYERS]
-        for kind in ("coefs", "intercepts")
-    )
+    network = read_network()
     if trainable:
-        return _make_trainable(coefs, intercepts, arrays["classes"])
+        return _make_trainable(network)
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    from skmnist.export import make_mlp
+
     mlp = make_mlp(
-        coefs,
-        intercepts,
-        arrays["classes"],
-        loss_curve=arrays["loss_curve"].tolist(),
-        max_iter=len(arrays["loss_curve"]),
+        network.coefs,
+        network.intercepts,
+        network.classes_,
+        loss_curve=network.loss_curve,
+        max_iter=len(network.loss_curve),
         random_state=0,
     )
     scale = FunctionTransformer(flatten_and_scale, kw_args={"scale": 255.0})
     return Pipeline([("preprocess", scale), ("classifier", mlp)])
 
 
-def save_pretrained(pipeline: Pipeline, file: str | os.PathLike[str] = FILE) -> None:
+@dataclass(frozen=True)
+class DenseNetwork:
+    """The trained network in NumPy alone: to read digits at once, where time counts.
+
+    Attributes
+    ----------
+    coefs, intercepts : list of ndarray of float32
+        Weights and biases of each layer. ReLU is between layers, a softmax at the end.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    loss_curve : list of float
+        Loss of each epoch of its training.
+    """
+
+    coefs: list[NDArray[np.float32]]
+    intercepts: list[NDArray[np.float32]]
+    classes_: NDArray[Any]
+    loss_curve: list[float]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Predict the probability of each class of images in MNIST's format."""
+        x = flatten_and_scale(X)
+        for coefs, intercepts in zip(self.coefs, self.intercepts, strict=True):
+            x = x @ coefs + intercepts
+            if coefs is not self.coefs[-1]:
+                np.maximum(x, 0, out=x)
+        x = np.exp(x - x.max(axis=1, keepdims=True))
+        return np.asarray(x / x.sum(axis=1, keepdims=True))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict the labels of images in MNIST's format."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+
+def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -> None:
     """Write the file that :func:`load_pretrained` reads.
 
     Parameters
@@ -114,8 +152,8 @@ def save_pretrained(pipeline: Pipeline, file: str | os.PathLike[str] = FILE) -> 
     part.replace(file)
 
 
-def _read(file: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a file, and see that they are whole."""
+def read_network(file: Path = FILE) -> DenseNetwork:
+    """Read the trained network, and see that the file is whole."""
     names = [f"{kind}_{layer}" for kind in ("coefs", "intercepts") for layer in LAYERS]
     arrays = {}
     try:
@@ -135,16 +173,17 @@ def _read(file: Path) -> dict[str, NDArray[Any]]:
             f"{file} ({file.stat().st_size} bytes), the trained network that comes with"
             f" skmnist, is cut short or damaged: {error}; install skmnist again."
         ) from error
-    return arrays
+    coefs, intercepts = (
+        [arrays[f"{kind}_{layer}"].astype(np.float32) for layer in LAYERS]
+        for kind in ("coefs", "intercepts")
+    )
+    return DenseNetwork(
+        coefs, intercepts, arrays["classes"], arrays["loss_curve"].tolist()
+    )
 
 
-def _make_trainable(
-    coefs: list[NDArray[np.float32]],
-    intercepts: list[NDArray[np.float32]],
-    classes: NDArray[Any],
-) -> Pipeline:
+def _make_trainable(network: DenseNetwork) -> "Pipeline":
     """Put the weights into what make_pipeline gives."""
-    # TensorFlow takes seconds to import, and is not needed to predict.
     from skmnist.pipeline import make_pipeline
 
     pipe = make_pipeline(
@@ -155,7 +194,8 @@ def _make_trainable(
         random_state=0,
     )
     clf = pipe["classifier"]
-    clf.initialize(np.zeros((len(classes), len(coefs[0])), np.float32), classes)
-    layers = zip(coefs, intercepts, strict=True)
+    classes, n_features = network.classes_, len(network.coefs[0])
+    clf.initialize(np.zeros((len(classes), n_features), np.float32), classes)
+    layers = zip(network.coefs, network.intercepts, strict=True)
     clf.model_.set_weights([array for layer in layers for array in layer])
     return pipe
