@@ -1,5 +1,6 @@
 """Tests of the command line, in this process and as a user starts it."""
 
+import json
 import os
 import re
 import signal
@@ -10,15 +11,18 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+from PIL import Image
 
 from skmnist import load_digits_28x28
-from skmnist.cli import _save, main
+from skmnist.cli import main
 
 # Of the digits, as `fit` splits them.
 (_, _), (X_TEST, Y_TEST) = load_digits_28x28(random_state=0)
 PRINTED_EPOCH = re.compile(
     r"accuracy: \d\S* - loss: \d\S* - val_accuracy: \d\S* - val_loss: \d"
 )
+# Labels only, however sure.
+READ = ("predict", "--min-confidence", "0", "--model")
 ACCURACY = re.compile(r"test accuracy: ([01]\.\d{4})")
 
 
@@ -80,7 +84,14 @@ class TestUsage:
             (["--colour"], "unrecognized arguments: --colour"),
             (["search", "--images", "few"], "got 'few'"),
             (["search", "--save", "x"], "unrecognized arguments: --save"),
-            (["predict", "model.joblib"], "required: IMAGES"),
+            (["predict", "--model", "x.skops"], "required: FILE"),
+            (
+                ["predict", "--min-confidence", "2", "x.png"],
+                "number from 0 to 1, got '2'",
+            ),
+            (["predict", "--min", "0.1", "x.png"], "unrecognized arguments: --min"),
+            (["--epoch", "1"], "unrecognized arguments: --epoch"),
+            (["--distortion", "much"], "invalid float value: 'much'"),
         ],
     )
     def test_wrong_usage_is_one_line_and_code_2(self, argv, message, capsys):
@@ -130,41 +141,45 @@ class TestRefusal:
 
     def test_where_nothing_can_be_saved(self, tmp_path, capsys):
         errors = self.refuse(["--save", tmp_path / "no" / "x.joblib"], capsys)
-        assert f"cannot write in {tmp_path / 'no'}: No such file" in errors
-        errors = self.refuse(["--save", tmp_path], capsys)
+        assert f"the folder {tmp_path / 'no'} does not exist" in errors
+        errors = self.refuse(["--save", tmp_path / "x.pkl"], capsys)
+        assert "expected a name that ends in .joblib, .skops or .onnx" in errors
+        (tmp_path / "x.skops").mkdir()
+        errors = self.refuse(["--save", tmp_path / "x.skops"], capsys)
         assert "exists, and is not a file" in errors
-        assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04\x95half", b"PK\3\4"])
     def test_no_pipeline(self, content, images, tmp_path, capsys):
         file = tmp_path / "model.joblib"
         file.write_bytes(content)
-        errors = self.refuse(["predict", file, images], capsys)
+        errors = self.refuse(["predict", "--model", file, images], capsys)
         assert f"{file} is not a pipeline written by --save, or is cut short" in errors
 
     def test_something_else_than_a_pipeline(self, images, tmp_path, capsys):
         joblib.dump({"a": 1}, tmp_path / "model.joblib")
-        errors = self.refuse(["predict", tmp_path / "model.joblib", images], capsys)
+        errors = self.refuse(
+            ["predict", "--model", tmp_path / "model.joblib", images], capsys
+        )
         assert "is not a pipeline" in errors
 
     def test_missing_files(self, images, tmp_path, capsys):
-        absent = tmp_path / "absent"
-        for argv in ((absent, images), (images, absent)):
+        model = tmp_path / "absent.joblib"
+        for argv in (("--model", model, images), (model,)):
             errors = self.refuse(["predict", *argv], capsys)
-            assert f"No such file or directory: '{absent}'" in errors
+            assert f"No such file or directory: '{model}'" in errors
 
     def test_a_pipeline_cut_short(self, fitted, images, tmp_path, capsys):
         content = fitted[-1].read_bytes()
         file = tmp_path / "model.joblib"
         file.write_bytes(content[: len(content) // 2])
-        assert "cut short" in self.refuse(["predict", file, images], capsys)
+        assert "cut short" in self.refuse(["predict", "--model", file, images], capsys)
 
     def test_no_images(self, tmp_path, capsys):
         file = tmp_path / "images.npz"
         refusals = [b"", b"text", b"PK\3\4 half", b"\x93NUMPY\x01\x00v\x00{"]
         for content in refusals:
             file.write_bytes(content)
-            errors = self.refuse(["predict", "model.joblib", file], capsys)
+            errors = self.refuse(["predict", file], capsys)
             assert str(file) in errors
             assert "pickle" not in errors
 
@@ -173,13 +188,15 @@ class TestRefusal:
     )
     def test_ambiguous_names(self, names, tmp_path, capsys):
         np.savez(tmp_path / "images.npz", **dict.fromkeys(names, X_TEST))
-        errors = self.refuse(["predict", "model", tmp_path / "images.npz"], capsys)
+        errors = self.refuse(["predict", tmp_path / "images.npz"], capsys)
         assert "expected one array, or one that is named x_test, images or X" in errors
         assert f"it holds {', '.join(names) or 'none'}" in errors
 
     def test_images_of_another_size(self, fitted, tmp_path, capsys):
         np.save(tmp_path / "images.npy", X_TEST[:, :27, :27])
-        errors = self.refuse(["predict", fitted[-1], tmp_path / "images.npy"], capsys)
+        errors = self.refuse(
+            ["predict", "--model", fitted[-1], tmp_path / "images.npy"], capsys
+        )
         assert "729" in errors
 
 
@@ -204,7 +221,7 @@ def test_a_warning_is_shown_though_loading_fails(tmp_path, capsys):
     joblib.dump(FromOtherVersions(), model)
     np.save(images, X_TEST)
     with pytest.warns(UserWarning, match="written by other versions"):
-        assert main(["predict", str(model), str(images)]) == 1
+        assert main(["predict", "--model", str(model), str(images)]) == 1
     assert "no such thing in these" in capsys.readouterr().err
 
 
@@ -236,23 +253,6 @@ class TestFit:
         assert list(file.parent.iterdir()) == [file]
         accuracy = joblib.load(file).score(X_TEST, Y_TEST)
         assert fitted[1][-1] == f"test accuracy: {accuracy:.4f}"
-
-    def test_a_save_that_fails_leaves_the_old_file(self, tmp_path):
-        file = tmp_path / "model.joblib"
-        file.write_bytes(b"old")
-        with pytest.raises(Exception, match="lambda"):
-            _save([np.zeros(1000), lambda: 0], file)
-        assert file.read_bytes() == b"old"
-        assert list(tmp_path.iterdir()) == [file]
-
-    def test_save_compresses_by_name_and_follows_links(self, tmp_path):
-        (tmp_path / "to").mkdir()
-        link, file = tmp_path / "link.gz", tmp_path / "to" / "model.gz"
-        link.symlink_to(file)
-        _save([1, 2], link)
-        assert link.is_symlink()
-        assert file.read_bytes()[:2] == b"\x1f\x8b"
-        assert joblib.load(file) == [1, 2]
 
     def test_interrupted(self, environment, tmp_path):
         file = tmp_path / "model.joblib"
@@ -295,6 +295,113 @@ class TestSearch:
         assert ACCURACY.fullmatch(lines[-1])
 
 
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Return a picture of two lines, 472 and 38, dark on light."""
+    (X, y), _ = load_digits_28x28(random_state=0)
+    page = np.full((200, 260), 230, np.uint8)
+    for row, line in ((30, "472"), (120, "38")):
+        for i, digit in enumerate(line):
+            image = np.kron(X[np.flatnonzero(y == int(digit))[0]], np.ones((2, 2)))
+            place = page[row : row + 56, 30 + 70 * i : 86 + 70 * i]
+            place -= (image * 0.8).astype(np.uint8)
+    file = tmp_path_factory.mktemp("page") / "page.png"
+    Image.fromarray(page).save(file)
+    return file
+
+
+class TestPredictPictures:
+    def test_digits_come_out_as_they_stand(self, page, environment):
+        assert run(environment, "predict", page) == (0, ["472", "38"], "")
+
+    def test_no_tensorflow_and_no_scikit_learn_is_imported(self, page):
+        code = (
+            "import sys; from skmnist.cli import main;"
+            f"main(['predict', {str(page)!r}]);"
+            "print({'tensorflow', 'keras', 'sklearn', 'matplotlib'} & {*sys.modules})"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True
+        )
+        assert done.stdout.splitlines() == ["472", "38", "set()"], done.stderr
+
+    def test_several_files_have_their_names_in_front(self, page, tmp_path, capsys):
+        blank = tmp_path / "blank.png"
+        Image.new("L", (100, 80), 240).save(blank)
+        assert main(["predict", str(page), str(blank)]) == 0
+        output, errors = capsys.readouterr()
+        assert output.splitlines() == [f"{page}: 472", f"{page}: 38", f"{blank}: "]
+        assert errors == ""
+
+    def test_what_cannot_be_read_is_said_and_the_others_are_read(
+        self, page, tmp_path, capsys
+    ):
+        (tmp_path / "text.png").write_text("no picture")
+        (tmp_path / "cut.png").write_bytes(page.read_bytes()[:300])
+        bad = [tmp_path / "text.png", tmp_path / "cut.png", tmp_path, "absent.png"]
+        bad += ["https://example.org/7.png"]
+        assert main(["predict", *map(str, bad), str(page)]) == 1
+        output, errors = capsys.readouterr()
+        assert output.splitlines() == [f"{page}: 472", f"{page}: 38"]
+        for file, line in zip(bad, errors.splitlines(), strict=True):
+            assert line.startswith("skmnist: error: ")
+            assert str(file) in line
+
+    def test_json_tells_all(self, page, capsys):
+        assert main(["predict", "--json", str(page)]) == 0
+        read = json.loads(capsys.readouterr().out)
+        digits = read["digits"]
+        assert read["file"] == str(page)
+        assert [digit["label"] for digit in digits] == [4, 7, 2, 3, 8]
+        assert [digit["line"] for digit in digits] == [0, 0, 0, 1, 1]
+        for i, digit in enumerate(digits):
+            left, top, right, bottom = digit["box"]
+            row, column = divmod(i, 3)
+            assert 28 + 70 * column <= left < right <= 88 + 70 * column
+            assert 28 + 90 * row <= top < bottom <= 178 - 90 * (1 - row)
+            assert sum(digit["probabilities"].values()) == pytest.approx(1)
+            best = max(digit["probabilities"], key=digit["probabilities"].get)
+            assert best == str(digit["label"])
+
+    def test_a_digit_that_is_not_sure_is_a_question_mark(self, page, capsys):
+        main(["predict", "--json", str(page)])
+        digits = json.loads(capsys.readouterr().out)["digits"]
+        sure = [max(digit["probabilities"].values()) for digit in digits]
+        least = sorted(sure)[1]
+        assert main(["predict", "--min-confidence", str(least), str(page)]) == 0
+        read = "".join(capsys.readouterr().out.split())
+        expected = "".join(
+            c if p >= least else "?" for c, p in zip("47238", sure, strict=True)
+        )
+        assert read == expected
+        assert "?" in read
+
+    def test_single_takes_a_picture_for_one_digit(self, tmp_path, capsys):
+        (X, y), _ = load_digits_28x28(random_state=0)
+        Image.fromarray(255 - X[0]).save(tmp_path / "one.png")
+        assert main(["predict", "--single", str(tmp_path / "one.png")]) == 0
+        assert capsys.readouterr().out == f"{y[0]}\n"
+        Image.new("L", (100, 80), 240).save(tmp_path / "blank.png")
+        assert main(["predict", "--single", str(tmp_path / "blank.png")]) == 1
+        assert "blank.png" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("ending", [".joblib", ".skops", ".onnx"])
+    def test_a_model_of_ones_own(self, page, environment, tmp_path, ending):
+        model = tmp_path / f"model{ending}"
+        options = ("--units", 64, "--epochs", 3, "--seed", 0, "--quiet")
+        code, lines, _ = run(environment, "fit", *options, "--save", model)
+        assert code == 0
+        images = tmp_path / "images.npy"
+        np.save(images, X_TEST)
+        code, labels, errors = run(environment, *READ, model, images)
+        assert (code, errors) == (0, "")
+        accuracy = np.mean(np.array(labels) == Y_TEST.astype(str))
+        assert lines[-1] == f"test accuracy: {accuracy:.4f}"
+        code, lines, errors = run(environment, *READ, model, page)
+        assert (code, errors) == (0, "")
+        assert [len(line) for line in lines] == [3, 2]
+
+
 class TestPredict:
     @pytest.mark.parametrize(
         "names", [("some",), ("x_test", "y_test"), ("X", "labels")]
@@ -302,11 +409,11 @@ class TestPredict:
     def test_npz(self, fitted, names, tmp_path, capsys):
         arrays = dict.fromkeys(names, Y_TEST) | {names[0]: X_TEST}
         np.savez(tmp_path / "images.npz", **arrays)
-        assert main(["predict", str(fitted[-1]), str(tmp_path / "images.npz")]) == 0
+        assert main([*READ, str(fitted[-1]), str(tmp_path / "images.npz")]) == 0
         self.check(capsys, fitted[-1])
 
     def test_npy(self, fitted, images, capsys):
-        assert main(["predict", str(fitted[-1]), str(images)]) == 0
+        assert main([*READ, str(fitted[-1]), str(images)]) == 0
         self.check(capsys, fitted[-1])
 
     @staticmethod
@@ -318,12 +425,12 @@ class TestPredict:
 
     def test_one_image(self, fitted, tmp_path, capsys):
         np.save(tmp_path / "image.npy", X_TEST[0])
-        assert main(["predict", str(fitted[-1]), str(tmp_path / "image.npy")]) == 0
+        assert main([*READ, str(fitted[-1]), str(tmp_path / "image.npy")]) == 0
         label = joblib.load(fitted[-1]).predict(X_TEST[:1])[0]
         assert capsys.readouterr().out == f"{label}\n"
 
     def test_a_reader_that_leaves(self, fitted, environment, images):
-        with start(environment, "predict", fitted[-1], images) as process:
+        with start(environment, "predict", "--model", fitted[-1], images) as process:
             process.stdout.close()
             errors = process.stderr.read()
         assert process.returncode == 1

@@ -1,0 +1,213 @@
+"""What the commands of the command line do."""
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from skmnist.datasets import Pair, fetch_mnist, load_digits_28x28
+from skmnist.images import holds_arrays, read_images
+from skmnist.pretrained import read_network
+from skmnist.saving import check_savable, load, save
+
+# What is slow to import (TensorFlow, scikit-learn) is imported where it is used.
+
+
+def fit(args: argparse.Namespace) -> None:
+    """Train, print what Keras reports of each epoch, and test."""
+    if args.save:
+        check_savable(args.save)
+    name, (X_train, y_train), (X_test, y_test) = _load(args.data)
+    units = args.units[0] if len(args.units) == 1 else tuple(args.units)
+    if not args.quiet:
+        layers = [units, units] if isinstance(units, int) else units
+        shape = "-".join(map(str, (X_train[0].size, *layers, len(np.unique(y_train)))))
+        print(f"data: {name}, {len(X_train):,} images to train on", end=", ")
+        validated = "" if args.validation_split else " (and as validation data)"
+        print(f"{len(X_test):,} to test{validated}\nnetwork: {shape}")
+        sys.stdout.flush()
+    _import_tensorflow()
+    from skmnist import make_pipeline
+
+    pipe = make_pipeline(
+        units,
+        args.epochs,
+        batch_size=args.batch_size,
+        optimizer=args.optimizer,
+        distortion=args.distortion,
+        validation_split=args.validation_split,
+        random_state=args.seed,
+        verbose=0 if args.quiet else 2,
+    )
+    validation = {}
+    if not args.validation_split:
+        validation["classifier__X_val"] = pipe["preprocess"].transform(X_test)
+        validation["classifier__y_val"] = y_test
+    pipe.fit(X_train, y_train, **validation)
+    if not args.quiet:
+        print(f"parameters: {pipe['classifier'].model_.count_params():,}")
+    print(f"test accuracy: {pipe.score(X_test, y_test):.4f}")
+    if args.save:
+        save(pipe, args.save)
+
+
+def search(args: argparse.Namespace) -> None:
+    """Cross-validate a grid, print the candidates by rank, and test the best."""
+    name, (X, y), (X_test, y_test) = _load(args.data)
+    _import_tensorflow()
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.utils import resample
+
+    from skmnist import make_pipeline
+
+    if args.images < len(X):
+        n, seed = args.images, args.seed
+        X, y = resample(X, y, replace=False, n_samples=n, stratify=y, random_state=seed)
+    if not args.quiet:
+        print(f"data: {name}, {len(X):,} images in 3 folds", flush=True)
+    search = GridSearchCV(
+        make_pipeline(random_state=args.seed),
+        {"classifier__units": args.units, "classifier__epochs": args.epochs},
+        cv=3,
+        error_score="raise",
+        verbose=0 if args.quiet else 3,
+    ).fit(X, y)
+    columns = (
+        "rank_test_score",
+        "param_classifier__units",
+        "param_classifier__epochs",
+        "mean_test_score",
+        "std_test_score",
+        "mean_fit_time",
+    )
+    print("rank  units  epochs  accuracy     std  fit time")
+    for row in sorted(zip(*map(search.cv_results_.get, columns), strict=True)):
+        print("{:4d}  {:5d}  {:6d}  {:8.4f}  {:6.4f}  {:6.1f} s".format(*row))
+    print(f"test accuracy: {search.score(X_test, y_test):.4f}")
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Print what is written on pictures, and the labels of images in arrays."""
+    # TensorFlow is imported if what was saved needs it.
+    with _quiet_tensorflow():
+        model = load(args.model) if args.model else read_network()
+    failed = 0
+    for file in args.files:
+        try:
+            read = _read(file, model, args.single)
+        except (OSError, TypeError, ValueError) as error:
+            problem = one_line(error)
+            named = problem if file in problem else f"{file}: {problem}"
+            print(f"skmnist: error: {named}", file=sys.stderr)
+            failed = 1
+            continue
+        if args.json:
+            print(json.dumps({"file": file, "digits": read}))
+        else:
+            for line in _lines(read, args.min_confidence) or [""]:
+                print(f"{file}: {line}" if len(args.files) > 1 else line)
+    return failed
+
+
+def _read(file: str, model: Any, single: bool) -> list[dict[str, Any]]:
+    """Return the digits of a file: label, line, box and probabilities of each."""
+    from skmnist import find_digits, to_mnist_format
+
+    boxes = None
+    # A folder, an address or nothing at all is for the reader of pictures to refuse.
+    if os.path.isfile(file) and holds_arrays(file):
+        images = read_images(file)
+        lines = np.arange(len(images))
+    elif single:
+        images, lines = to_mnist_format(file)[np.newaxis], np.zeros(1, int)
+    else:
+        digits = find_digits(file, estimator=model)
+        images, lines, boxes = digits.images, digits.lines, digits.boxes.tolist()
+    if not len(images):
+        return []
+    labels = model.classes_.tolist()
+    return [
+        {
+            "label": labels[row.argmax()],
+            "line": int(line),
+            "box": None if boxes is None else boxes[i],
+            "probabilities": dict(zip(map(str, labels), row.tolist(), strict=True)),
+        }
+        for i, (line, row) in enumerate(
+            zip(lines, model.predict_proba(images), strict=True)
+        )
+    ]
+
+
+def _lines(digits: list[dict[str, Any]], min_confidence: float) -> list[str]:
+    """Return a string for each line of writing."""
+    lines: dict[int, list[str]] = {}
+    for digit in digits:
+        sure = max(digit["probabilities"].values()) >= min_confidence
+        label = str(digit["label"]) if sure else "?"
+        lines.setdefault(digit["line"], []).append(label)
+    return [
+        ("" if all(len(label) == 1 for label in line) else " ").join(line)
+        for line in lines.values()
+    ]
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """Drop what TensorFlow prints when it is imported, but no warning."""
+    # As of 2.21 it reports on oneDNN and CUDA whatever TF_CPP_MIN_LOG_LEVEL says, from
+    # C++, so past `sys.stderr`. May go when that is heeded.
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 2)
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        # Those that came before a failure may say why.
+        for warning in caught:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
+def _import_tensorflow() -> None:
+    with _quiet_tensorflow():
+        import tensorflow  # noqa: F401
+
+
+def _load(path: str | None) -> tuple[str, Pair, Pair]:
+    """Read MNIST, or where it was not asked for and cannot be had, the digits."""
+    if path is not None or os.environ.get("SKMNIST_DATA"):
+        return "MNIST", *fetch_mnist(path)
+    # In seconds. Without it, a firewall that drops packets holds the download for many
+    # minutes; Keras offers no way to say so.
+    socket.setdefaulttimeout(20)
+    _import_tensorflow()
+    try:
+        # Keras reports its download on standard output, which is for results here.
+        with contextlib.redirect_stdout(sys.stderr):
+            return "MNIST", *fetch_mnist()
+    except OSError as error:
+        print(
+            "skmnist: using scikit-learn's bundled digits (1,797 images) instead of "
+            f"MNIST: {one_line(error)}",
+            file=sys.stderr,
+        )
+    # Always the same split, as in MNIST, so that seeds can be compared.
+    return "scikit-learn's digits at 28x28", *load_digits_28x28(random_state=0)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
