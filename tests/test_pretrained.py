@@ -171,13 +171,13 @@ def test_it_reads_writers_it_does_not_know(pipe, unknown_writers):
     assert pipe.score(*unknown_writers) >= 0.98
 
 
-def test_learning_a_hand_forgets_little(unknown_writers):
-    # Fifty digits by the last writer, and all of the others.
+def test_learning_a_hand_forgets_little(pipe, unknown_writers):
+    # Fifty digits by the last writer, and those of three others.
     X, y = unknown_writers
     trainable = load_pretrained(trainable=True)
     train_on(trainable, X[380:430], y[380:430], epochs=10)
-    assert trainable.score(X[:380], y[:380]) >= 0.97
-    assert trainable.score(X[430:], y[430:]) >= 0.97
+    assert trainable.score(X[:380], y[:380]) >= pipe.score(X[:380], y[:380]) - 0.02
+    assert trainable.score(X[430:], y[430:]) >= pipe.score(X[430:], y[430:])
 
 
 @pytest.mark.slow
