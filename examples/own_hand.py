@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from skmnist import load_pictures, load_pretrained
 
-EPOCHS = 10
+EPOCHS = 20
 
 
 def learn_hand(X, y, epochs=EPOCHS):

@@ -189,7 +189,7 @@ def _make_trainable(network: DenseNetwork) -> "Pipeline":
     pipe = make_pipeline(
         distortion=1.0,
         optimizer="adam",
-        optimizer__learning_rate=3e-4,
+        optimizer__learning_rate=1e-4,
         warm_start=True,
         random_state=0,
     )

@@ -1,6 +1,6 @@
 """Measure what learning a hand gains, on the hands that are read worst.
 
-    SKMNIST_DATA=... python examples/benchmarks/own_hand.py FOLDER
+    SKMNIST_DATA=... python examples/benchmarks/hands.py FOLDER
 
 The folder has a labels.csv with the columns file, kind, label and source. Each half of
 a source's pictures is read after learning the other half, so that no picture is read by
@@ -19,11 +19,12 @@ from sklearn.model_selection import StratifiedKFold
 
 from skmnist import fetch_mnist, load_pretrained, to_mnist_format
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from own_hand import learn_hand
 
 REPEATS = 5
-FEWEST = 16
+# Sources with at least as many pictures, and each label twice.
+FEWEST = 20
 
 
 def read_folder(folder):
@@ -63,8 +64,12 @@ def main():
     _, test = fetch_mnist()
     pipe = load_pretrained()
     before = log_losses(pipe, X, y)
-    counts = Counter(sources.tolist())
-    large = [source for source, count in counts.items() if count >= FEWEST]
+    labels = {source: Counter(y[sources == source]) for source in set(sources)}
+    large = [
+        source
+        for source, counts in labels.items()
+        if counts.total() >= FEWEST and min(counts.values()) > 1
+    ]
     worst = sorted(large, key=lambda source: -before[0, sources == source].mean())
     print(f"MNIST's test images: {pipe.score(*test):.4f}")
     for source in worst[: args.sources]:
