@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from skmnist.export import to_sklearn
     from skmnist.pictures import Digits, find_digits, load_pictures, to_mnist_format
     from skmnist.pipeline import make_pipeline
+    from skmnist.plots import DigitsDisplay, HistoryDisplay, PictureDisplay
     from skmnist.pretrained import load_pretrained
 
 __all__ = [
     "Digits",
+    "DigitsDisplay",
+    "HistoryDisplay",
     "MNISTClassifier",
+    "PictureDisplay",
     "fetch_mnist",
     "find_digits",
     "flatten_and_scale",
@@ -37,7 +41,10 @@ __all__ = [
 # tenth of one, so what needs them is imported on first use.
 _LAZY = {
     "Digits": "skmnist.pictures",
+    "DigitsDisplay": "skmnist.plots",
+    "HistoryDisplay": "skmnist.plots",
     "MNISTClassifier": "skmnist.classifier",
+    "PictureDisplay": "skmnist.plots",
     "find_digits": "skmnist.pictures",
     "load_pictures": "skmnist.pictures",
     "load_pretrained": "skmnist.pretrained",

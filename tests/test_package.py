@@ -10,7 +10,10 @@ import skmnist
 
 PUBLIC = [
     "Digits",
+    "DigitsDisplay",
+    "HistoryDisplay",
     "MNISTClassifier",
+    "PictureDisplay",
     "fetch_mnist",
     "find_digits",
     "flatten_and_scale",

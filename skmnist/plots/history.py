@@ -1,0 +1,175 @@
+"""How training went, epoch by epoch."""
+
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from skmnist.plots.axes import BLUE, ORANGE, check_matplotlib, make_grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class HistoryDisplay:
+    """Loss and metrics of each epoch, training beside validation.
+
+    While both losses fall, more epochs help; where only that of training still does,
+    the network has begun to learn its images by heart. It is recommended to use
+    :meth:`from_estimator` to create one. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        One value for each epoch, such as the ``history_`` of an
+        :class:`~skmnist.MNISTClassifier`. What starts with ``val_`` belongs to the
+        validation data.
+    validation_freq : int or container of int, default=1
+        After which epochs was validated: after every so many, or after these. Of more
+        epochs than values, the last ones count.
+
+    Attributes
+    ----------
+    lines_ : dict of str to matplotlib Line2D
+        The curve of each item of `history`.
+    axes_ : ndarray of matplotlib Axes
+        One for the loss and one for each metric.
+    figure_ : matplotlib Figure
+        What holds them.
+
+    See Also
+    --------
+    sklearn.model_selection.LearningCurveDisplay : Scores by number of images.
+
+    Examples
+    --------
+    >>> from skmnist import HistoryDisplay, load_digits_28x28, make_pipeline
+    >>> (X, y), _ = load_digits_28x28(random_state=0)
+    >>> pipe = make_pipeline(units=64, epochs=5, validation_split=0.2).fit(X, y)
+    >>> display = HistoryDisplay.from_estimator(pipe)
+    >>> [ax.get_ylabel() for ax in display.axes_]
+    ['loss', 'accuracy']
+    """
+
+    def __init__(
+        self,
+        history: Mapping[str, Sequence[float]],
+        *,
+        validation_freq: int | Container[int] = 1,
+    ):
+        self.history = history
+        self.validation_freq = validation_freq
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: "Axes | None" = None) -> Self:
+        """Show the history of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : MNISTClassifier, MLPClassifier or Pipeline
+            Fitted; a pipeline is to end in one of these. scikit-learn's own has the
+            loss of training and, with early stopping, the accuracy of validation.
+        ax : matplotlib Axes, default=None
+            See :meth:`plot`.
+
+        Returns
+        -------
+        HistoryDisplay
+            Drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        TypeError
+            If `estimator` keeps no history, as most classifiers.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If it was made without an epoch.
+        """
+        check_matplotlib("HistoryDisplay.from_estimator")
+        from sklearn.neural_network import MLPClassifier
+        from sklearn.pipeline import Pipeline
+        from sklearn.utils.validation import check_is_fitted
+
+        last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+        check_is_fitted(last)
+        if isinstance(last, MLPClassifier):
+            history = {
+                "loss": getattr(last, "loss_curve_", None),
+                "val_accuracy": last.validation_scores_,
+            }
+            frequency = 1
+        elif hasattr(last, "history_"):
+            history = last.history_
+            frequency = last.get_params().get("fit__validation_freq", 1)
+        else:
+            raise TypeError(
+                "HistoryDisplay takes a fitted MNISTClassifier or MLPClassifier, or a"
+                f" pipeline that ends in one, got {type(last).__name__}; of a search,"
+                " pass best_estimator_."
+            )
+        history = {name: values for name, values in history.items() if values}
+        return cls(history, validation_freq=frequency).plot(ax)
+
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Draw a panel for the loss and one for each metric.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            One that ``plt.subplots`` made, whose place the panels share. None makes a
+            new figure.
+
+        Returns
+        -------
+        HistoryDisplay
+            This object, with what was drawn as attributes.
+        """
+        check_matplotlib("HistoryDisplay.plot")
+        from matplotlib.ticker import MaxNLocator
+
+        if not any(map(len, self.history.values())):
+            raise ValueError(
+                "The history is empty: the network was not trained for an epoch, or"
+                " comes from where no history is kept."
+            )
+        names = sorted(
+            {key.removeprefix("val_"): None for key in self.history},
+            key=lambda name: name != "loss",
+        )
+        self.figure_, grid = make_grid(ax, (1, len(names)), (4.2, 3.2))
+        self.axes_, self.lines_ = grid[0], {}
+        for key, values in self.history.items():
+            validation = key.startswith("val_")
+            (self.lines_[key],) = self.axes_[
+                names.index(key.removeprefix("val_"))
+            ].plot(
+                self._epochs(key),
+                values,
+                color=ORANGE if validation else BLUE,
+                linestyle="-" if validation else "--",
+                # A line of one point cannot be seen.
+                marker="o" if len(values) < 20 else None,
+                markersize=4,
+                label="validation" if validation else "training",
+            )
+        for panel, name in zip(self.axes_, names, strict=True):
+            panel.set(xlabel="epoch", ylabel=name.replace("_", " "))
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            panel.spines[["top", "right"]].set_visible(False)
+            panel.grid(alpha=0.25)
+            panel.legend(frameon=False)
+        return self
+
+    def _epochs(self, key: str) -> list[int]:
+        """Return the epoch of each value, from 1."""
+        count, frequency = len(self.history[key]), self.validation_freq
+        epochs = range(1, max(map(len, self.history.values())) + 1)
+        if not key.startswith("val_"):
+            return list(epochs)[-count:]
+        if isinstance(frequency, Container):
+            validated = [epoch for epoch in epochs if epoch in frequency]
+        else:
+            validated = [epoch for epoch in epochs if epoch % frequency == 0]
+        # The parameter may have changed since.
+        return (validated if count <= len(validated) else list(epochs))[-count:]

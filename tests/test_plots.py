@@ -1,0 +1,375 @@
+"""Tests of what the Displays draw, by its data and artists rather than by pixels."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
+
+from skmnist import (
+    DigitsDisplay,
+    HistoryDisplay,
+    MNISTClassifier,
+    PictureDisplay,
+    find_digits,
+    flatten_and_scale,
+    make_pipeline,
+    to_sklearn,
+)
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def pipe(digits):
+    X, y = digits[0]
+    return make_pipeline(32, 4, validation_split=0.2, random_state=0).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def logistic(digits):
+    """Return a classifier that shares nothing with the package but the images."""
+    preprocess = FunctionTransformer(flatten_and_scale)
+    steps = [("flatten", preprocess), ("logistic", LogisticRegression(max_iter=500))]
+    return Pipeline(steps).fit(*digits[0])
+
+
+# HistoryDisplay
+
+
+@pytest.mark.parametrize("last_only", [False, True])
+def test_history_is_drawn_as_it_is(pipe, last_only):
+    clf = pipe["classifier"]
+    display = HistoryDisplay.from_estimator(clf if last_only else pipe)
+    assert display.lines_.keys() == clf.history_.keys()
+    for name, line in display.lines_.items():
+        assert list(line.get_xdata()) == [1, 2, 3, 4]
+        assert list(line.get_ydata()) == clf.history_[name]
+    loss, accuracy = display.axes_
+    assert list(loss.lines) == [display.lines_["loss"], display.lines_["val_loss"]]
+    for ax, name in ((loss, "loss"), (accuracy, "accuracy")):
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", name)
+        legend = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert legend == ["training", "validation"]
+    assert display.figure_ is loss.figure
+
+
+def test_history_tells_training_from_validation_without_colour(pipe):
+    lines = HistoryDisplay.from_estimator(pipe).lines_
+    assert lines["loss"].get_linestyle() != lines["val_loss"].get_linestyle()
+
+
+def test_history_of_one_epoch_can_be_seen():
+    one, many = (HistoryDisplay({"loss": [0.5] * n}).plot() for n in (1, 99))
+    assert one.lines_["loss"].get_marker() == "o"
+    assert many.lines_["loss"].get_marker() == "None"
+
+
+@pytest.mark.parametrize(
+    ("frequency", "count", "epochs"),
+    [
+        (1, 6, [1, 2, 3, 4, 5, 6]),
+        (2, 3, [2, 4, 6]),
+        (4, 1, [4]),
+        ([1, 5], 2, [1, 5]),
+        (1, 2, [5, 6]),  # the first epochs had no validation data
+        (3, 4, [3, 4, 5, 6]),  # another frequency when it was fitted
+    ],
+)
+def test_validation_stands_at_its_epochs(frequency, count, epochs):
+    history = {"loss": range(6), "val_loss": range(count)}
+    display = HistoryDisplay(history, validation_freq=frequency).plot()
+    assert list(display.lines_["loss"].get_xdata()) == [1, 2, 3, 4, 5, 6]
+    assert list(display.lines_["val_loss"].get_xdata()) == epochs
+
+
+def test_validation_frequency_is_that_of_the_classifier(rows):
+    X, y = rows[0]
+    clf = MNISTClassifier(
+        8, epochs=4, validation_split=0.2, fit__validation_freq=2
+    ).fit(X, y)
+    display = HistoryDisplay.from_estimator(clf)
+    assert list(display.lines_["val_loss"].get_xdata()) == [2, 4]
+
+
+def test_history_of_what_to_sklearn_gives(pipe):
+    display = HistoryDisplay.from_estimator(to_sklearn(pipe))
+    assert display.lines_.keys() == {"loss"}
+    losses = pipe["classifier"].history_["loss"]
+    assert list(display.lines_["loss"].get_ydata()) == losses
+
+
+def test_history_of_scikit_learns_own_network(rows):
+    mlp = MLPClassifier((8,), early_stopping=True, random_state=0, max_iter=500)
+    display = HistoryDisplay.from_estimator(mlp.fit(*rows[0]))
+    loss, accuracy = display.axes_
+    assert list(loss.lines[0].get_ydata()) == mlp.loss_curve_
+    assert list(accuracy.lines[0].get_ydata()) == mlp.validation_scores_
+
+
+def test_history_draws_in_the_place_of_an_ax():
+    figure, (left, right) = plt.subplots(1, 2)
+    display = HistoryDisplay({"loss": [2, 1], "accuracy": [0, 1]}).plot(right)
+    assert display.figure_ is figure
+    assert plt.get_fignums() == [figure.number]
+    whole = right.get_subplotspec().get_position(figure)
+    for ax in display.axes_:
+        assert ax is not left
+        assert whole.x0 - 1e-9 <= ax.get_position().x0 < ax.get_position().x1
+        assert ax.get_position().x1 <= whole.x1 + 1e-9
+    with pytest.raises(ValueError, match="these axes were placed freely"):
+        HistoryDisplay({"loss": [2, 1]}).plot(figure.add_axes([0, 0, 1, 1]))
+
+
+def test_what_has_no_history_is_refused(rows, logistic):
+    with pytest.raises(TypeError, match="got LogisticRegression; of a search, pass"):
+        HistoryDisplay.from_estimator(logistic)
+    with pytest.raises(NotFittedError):
+        HistoryDisplay.from_estimator(make_pipeline())
+    untrained = MNISTClassifier(8).initialize(*rows[0])
+    for estimator in (untrained, to_sklearn(untrained)):
+        with pytest.raises(ValueError, match="The history is empty"):
+            HistoryDisplay.from_estimator(estimator)
+    assert plt.get_fignums() == []
+
+
+# DigitsDisplay
+
+
+def test_digits_are_shown_with_their_labels(digits):
+    X, y = digits[0]
+    display = DigitsDisplay(X, y).plot(n_images=7)
+    assert [ax.get_title() for ax in display.axes_] == list(map(str, y[:7]))
+    for ax, image in zip(display.axes_, X, strict=False):
+        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+    assert not any(ax.get_frame_on() for ax in display.figure_.axes)
+    assert [ax.get_title() for ax in DigitsDisplay(X[:3]).plot().axes_] == [""] * 3
+
+
+@pytest.mark.parametrize("model", ["pipe", "logistic", "exported", "search"])
+def test_mistakes_come_first_the_surest_foremost(digits, pipe, logistic, model):
+    X, y = digits[1]
+    estimator = {"pipe": pipe, "logistic": logistic, "exported": to_sklearn(pipe)}.get(
+        model
+    )
+    if model == "search":
+        estimator = GridSearchCV(logistic, {}, cv=2).fit(X, y)
+        y = np.roll(y, 1)  # nearly all are wrong
+    display = DigitsDisplay.from_estimator(estimator, X, y, n_images=30)
+    order = display.indices
+    assert sorted(order) == list(range(len(X)))
+    np.testing.assert_array_equal(display.images, X[order])
+    np.testing.assert_array_equal(display.labels, y[order])
+    np.testing.assert_array_equal(display.predicted, estimator.predict(X)[order])
+    best = estimator.predict_proba(X).max(axis=1)
+    np.testing.assert_array_equal(display.confidence, best[order])
+    wrong = display.labels != display.predicted
+    mistakes = int(wrong.sum())
+    assert 0 < mistakes < len(X)
+    assert wrong[:mistakes].all()
+    assert (np.diff(display.confidence[:mistakes]) <= 0).all()
+    assert (np.diff(display.confidence[mistakes:]) >= 0).all()
+    for i, ax in enumerate(display.axes_):
+        title = ax.get_title().split("\n")[0]
+        label, predicted = display.labels[i], display.predicted[i]
+        assert title == (f"{label} read as {predicted}" if wrong[i] else str(label))
+        assert ax.get_frame_on() == wrong[i]
+
+
+def test_without_probabilities_the_order_stays(digits):
+    X, y = (part[:60] for part in digits[1])
+    rows = X.reshape(len(X), -1)
+    svc = LinearSVC(random_state=0, max_iter=50_000, tol=1e-2).fit(rows[:30], y[:30])
+    display = DigitsDisplay.from_estimator(svc, rows, y)
+    wrong = svc.predict(rows) != y
+    expected = [*np.flatnonzero(wrong), *np.flatnonzero(~wrong)]
+    assert display.confidence is None
+    assert display.indices.tolist() == expected
+    shown = display.axes_[0].images[0].get_array()
+    np.testing.assert_array_equal(shown, X[expected[0]])
+
+
+@pytest.mark.parametrize(
+    ("confidence", "text"),
+    [
+        (1.0, "100 %"),
+        (1 - 1e-7, "> 99.9 %"),
+        (0.9995, "> 99.9 %"),
+        (0.9994, "99.9 %"),
+        (0.5, "50.0 %"),
+        (np.float32(0.0312), "3.1 %"),
+    ],
+)
+def test_probabilities_are_written_beneath(confidence, text):
+    display = DigitsDisplay.from_predictions(
+        np.zeros((1, 28, 28)), ["four"], ["five"], confidence=[confidence]
+    )
+    assert display.axes_[0].get_title() == f"four read as five\n{text}"
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (3, 28, 28, 1), (3, 784)])
+def test_images_of_any_shape(shape):
+    X = np.arange(3 * 784).reshape(shape)
+    display = DigitsDisplay(X).plot()
+    for ax, image in zip(display.axes_, X.reshape(3, 28, 28), strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+
+
+def test_what_is_no_images_is_refused(digits):
+    X, y = digits[1]
+    for shape in [(28,), (3, 28, 27, 3), (3, 783), (3, 28, 28, 28, 1)]:
+        with pytest.raises(ValueError, match="images must have shape"):
+            DigitsDisplay(np.zeros(shape)).plot()
+    for images, n_images in ((X, 0), (X[:0], 3)):
+        with pytest.raises(ValueError, match="no images to show"):
+            DigitsDisplay(images).plot(n_images=n_images)
+    with pytest.raises(ValueError, match="only supports classifiers"):
+        DigitsDisplay.from_estimator(LinearRegression(), X, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        DigitsDisplay.from_predictions(X, y, y[:-1])
+    assert plt.get_fignums() == []
+
+
+def test_digits_draw_in_the_place_of_an_ax(digits):
+    figure, axes = plt.subplots(2, 2)
+    display = DigitsDisplay(*digits[0]).plot(axes[1, 1], n_images=12)
+    assert display.figure_ is figure
+    assert len(display.axes_) == 12
+    assert not axes[1, 1].axison
+
+
+# PictureDisplay
+
+
+@pytest.fixture(scope="module")
+def page(digits):
+    """Return a page of two lines of digits, dark on light."""
+    X, y = digits[1]
+    picture = np.full((160, 200), 255, np.uint8)
+    for i, left in enumerate((20, 80, 140)):
+        picture[20:48, left : left + 28] -= X[i]
+        picture[100:128, left : left + 28] -= X[i + 3]
+    return picture, y[:6]
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_each_digit_found_gets_a_box_and_what_it_was_read_as(page, pipe, exported):
+    picture, _ = page
+    estimator = to_sklearn(pipe) if exported else pipe
+    digits = find_digits(picture, estimator=estimator)
+    assert len(digits) == 6
+    display = PictureDisplay.from_estimator(estimator, picture)
+    np.testing.assert_array_equal(display.boxes, digits.boxes)
+    np.testing.assert_array_equal(display.labels, estimator.predict(digits.images))
+    best = estimator.predict_proba(digits.images).max(axis=1)
+    np.testing.assert_array_equal(display.confidence, best)
+    for i, (box, text) in enumerate(zip(display.boxes_, display.texts_, strict=True)):
+        left, top, right, bottom = digits.boxes[i]
+        assert box.get_bbox().extents.tolist() == [left, top, right, bottom]
+        assert text.xy == (left, top)
+        doubt = "?" if best[i] < 0.5 else ""
+        assert text.get_text() == f"{display.labels[i]}{doubt}"
+    assert display.im_.get_array().shape[:2] == picture.shape
+
+
+def test_what_is_unsure_is_marked():
+    boxes = [[0, 0, 9, 9], [10, 0, 19, 9]]
+    display = PictureDisplay(
+        np.zeros((10, 20)), boxes, [3, 8], confidence=[0.69, 0.7]
+    ).plot(min_confidence=0.7)
+    assert [text.get_text() for text in display.texts_] == ["3?", "8"]
+    unsure, sure = (box.get_linestyle() for box in display.boxes_)
+    assert unsure != sure
+    plain = PictureDisplay(np.zeros((10, 20)), boxes, [3, 8]).plot()
+    assert [text.get_text() for text in plain.texts_] == ["3", "8"]
+
+
+def test_pictures_from_anywhere(page, pipe, tmp_path):
+    picture, _ = page
+    file = tmp_path / "page.png"
+    Image.fromarray(picture).save(file)
+    expected = PictureDisplay.from_estimator(pipe, picture)
+    with open(file, "rb") as stream:
+        for source in (file, str(file), stream, Image.open(file)):
+            display = PictureDisplay.from_estimator(pipe, source)
+            np.testing.assert_array_equal(display.boxes, expected.boxes)
+            np.testing.assert_array_equal(display.image, expected.image)
+
+
+def test_large_and_turned_pictures_are_measured_upright(page, pipe, tmp_path):
+    picture, _ = page
+    large = Image.fromarray(picture).resize((2000, 1600))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    file = tmp_path / "page.jpg"
+    large.rotate(90, expand=True).save(file, exif=exif)
+    display = PictureDisplay.from_estimator(pipe, file)
+    assert display.size == (2000, 1600)
+    left, right, bottom, top = display.im_.get_extent()
+    assert (left, right, bottom, top) == (0, 2000, 1600, 0)
+    assert len(display.boxes_) == 6
+    assert np.asarray(display.boxes)[:, 2].max() > 1200
+
+
+def test_a_picture_without_digits_is_shown(pipe):
+    display = PictureDisplay.from_estimator(pipe, np.full((50, 80), 255, np.uint8))
+    assert (display.boxes_, display.texts_) == ([], [])
+    assert display.boxes.shape == (0, 4)
+
+
+def test_a_picture_draws_on_an_ax(page, pipe):
+    figure, ax = plt.subplots()
+    display = PictureDisplay.from_estimator(pipe, page[0], ax=ax)
+    assert (display.ax_, display.figure_) == (ax, figure)
+    assert plt.get_fignums() == [figure.number]
+
+
+def test_what_is_no_picture_is_refused(pipe, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(ValueError, match="no picture"):
+        PictureDisplay.from_estimator(pipe, tmp_path / "text.png")
+    assert plt.get_fignums() == []
+
+
+# All
+
+
+@pytest.mark.parametrize("name", ["HistoryDisplay", "DigitsDisplay", "PictureDisplay"])
+def test_without_matplotlib_they_say_what_to_install(name):
+    arguments = {"HistoryDisplay": 1, "DigitsDisplay": 3, "PictureDisplay": 2}[name]
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        f"from skmnist import {name}\n"
+        f"{name}.from_estimator(*[None] * {arguments})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        f"ImportError: {name}.from_estimator requires matplotlib. You can install it "
+        "with `pip install 'skmnist[plot]'`."
+    )
+
+
+def test_importing_them_takes_neither_matplotlib_nor_tensorflow():
+    code = (
+        "import sys, skmnist.plots\n"
+        "print({'matplotlib', 'tensorflow', 'keras'} & set(sys.modules) or 'none')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("none\n", 0), done.stderr
