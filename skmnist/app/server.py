@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import re
 import socket
 import sys
@@ -100,6 +101,7 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
         lifespan="off",
         log_level="error",
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=2,
     )
@@ -283,7 +285,7 @@ class _OwnPageOnly:
 
 
 class _Server(uvicorn.Server):
-    """A server that tells when it accepts connections."""
+    """A server that tells when it accepts connections, and ends without a word."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]):
         super().__init__(config)
@@ -292,6 +294,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # What is cut off now is no error.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
 
 
 def _listen(port: int) -> socket.socket:
