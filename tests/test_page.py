@@ -1,0 +1,479 @@
+"""Tests of the page in a real browser: ``pytest -m browser``.
+
+They take Chromium, which ``CHROMIUM`` names or the path holds, and axe-core's
+``axe.min.js``, which ``AXE`` names or ``node_modules`` holds; without, they fail.
+"""
+
+import io
+import itertools
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from test_app import serving
+
+from skmnist import find_digits
+
+pytestmark = pytest.mark.browser
+
+# No sandbox, since CI runs as root; and no calls to Chromium's maker.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SIZES = {"desktop": (1200, 800), "phone": (390, 844)}
+# In fractions of the paper.
+SEVEN = [(0.15, 0.3), (0.4, 0.3), (0.25, 0.75)]
+ONE = [(0.7, 0.28), (0.7, 0.75)]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving() as process:
+        process.address = f"http://127.0.0.1:{process.port}/"
+        yield process
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert chromium, "these tests need Chromium: install it, or set CHROMIUM"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    names = (os.environ.get("AXE"), "node_modules/axe-core/axe.min.js")
+    found = [name for name in names if name and Path(name).is_file()]
+    assert found, "these tests need axe-core: npm install axe-core, or set AXE"
+    return found[0]
+
+
+@pytest.fixture
+def visit(server, browser):
+    """Return a function that opens the page; all it does is watched."""
+    contexts, requests, errors = [], [], []
+
+    def open_page(size="desktop", scheme="light", script=None, address=None):
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            has_touch=size == "phone",
+            is_mobile=size == "phone",
+            device_scale_factor=2 if size == "phone" else 1,
+        )
+        contexts.append(context)
+        if script:
+            context.add_init_script(path=script)
+        context.on("request", lambda request: requests.append(request.url))
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address or server.address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+    elsewhere = r"(?!http://127\.0\.0\.1:|blob:http://127\.0\.0\.1:|data:)"
+    assert [url for url in requests if re.match(elsewhere, url)] == []
+
+
+def on_page(page, points):
+    """Return fractions of the paper as coordinates of the page."""
+    box = page.locator("#draw").bounding_box()
+    return [
+        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points
+    ]
+
+
+def draw(page, *strokes):
+    for stroke in strokes:
+        first, *others = on_page(page, stroke)
+        page.mouse.move(*first)
+        page.mouse.down()
+        for point in others:
+            page.mouse.move(*point, steps=8)
+        page.mouse.up()
+
+
+def draw_with_a_finger(page, *strokes):
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        points = [{"x": x, "y": y} for x, y in points]
+        arguments = {"type": kind, "touchPoints": points}
+        session.send("Input.dispatchTouchEvent", arguments)
+
+    for stroke in strokes:
+        points = on_page(page, stroke)
+        touch("touchStart", points[0])
+        for (x0, y0), (x1, y1) in itertools.pairwise(points):
+            for t in np.linspace(0, 1, 8)[1:].tolist():
+                touch("touchMove", (x0 + t * (x1 - x0), y0 + t * (y1 - y0)))
+        touch("touchEnd")
+    session.detach()
+
+
+def expect_text(page, text):
+    """Wait until exactly this was read."""
+    from playwright.sync_api import expect
+
+    lines = r"\s*".join(map(re.escape, text.split("\n")))
+    expect(page.locator("#digits")).to_have_text(re.compile(f"^{lines}$"))
+    assert page.locator("#digits").text_content() == text
+
+
+def expect_message(page, pattern):
+    from playwright.sync_api import expect
+
+    expect(page.locator("#message")).to_have_text(re.compile(pattern))
+
+
+@pytest.fixture(scope="module")
+def written():
+    """Return a picture of two lines of writing, ``701`` and ``174``, as a PNG."""
+    shapes = {
+        "7": [(0, 0), (60, 0), (20, 100)],
+        "1": [(30, 0), (30, 100)],
+        "4": [(45, 0), (0, 65), (65, 65)],
+    }
+    image = Image.new("RGB", (420, 360), "#f4efe0")
+    pen = ImageDraw.Draw(image)
+    for row, line in enumerate(("701", "174")):
+        for column, digit in enumerate(line):
+            left, top = 60 + 120 * column, 40 + 170 * row
+            if digit == "0":
+                pen.ellipse((left, top, left + 60, top + 100), outline="#223", width=9)
+                continue
+            points = [(left + x, top + y) for x, y in shapes[digit]]
+            pen.line(points, "#223", 9, joint="curve")
+            if digit == "4":
+                pen.line([(left + 45, top), (left + 45, top + 105)], "#223", 9)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def upload(page, data, name="page.png", mime="image/png"):
+    page.set_input_files("#file", {"name": name, "mimeType": mime, "buffer": data})
+
+
+# Drawing
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("how", [draw, draw_with_a_finger])
+def test_what_is_drawn_is_read(visit, size, how, scheme):
+    page = visit(size, scheme)
+    expect_text(page, "")
+    how(page, SEVEN)
+    expect_text(page, "7")
+    how(page, ONE)
+    expect_text(page, "71")
+    assert page.locator("#status").text_content() == "Read: 7 1"
+    assert page.evaluate("() => scrollY") == 0  # the finger drew, and did not scroll
+
+
+def test_each_digit_is_shown_as_the_network_sees_it(visit):
+    page = visit()
+    draw(page, SEVEN)
+    expect_text(page, "7")
+    with page.expect_request("**/read") as asked:
+        draw(page, ONE)
+    expect_text(page, "71")
+    seen = page.locator("#cards canvas").evaluate_all(
+        "all => all.map(one => Array.from(one.getContext('2d')"
+        ".getImageData(0, 0, 28, 28).data).filter((_, i) => i % 4 === 0))"
+    )
+    images = find_digits(io.BytesIO(asked.value.post_data_buffer)).images
+    np.testing.assert_array_equal(np.reshape(seen, (-1, 28, 28)), images)
+    bars = page.locator(".bars").first.locator("i")
+    heights = bars.evaluate_all("all => all.map(bar => bar.clientHeight)")
+    assert len(heights) == 10
+    assert int(np.argmax(heights)) == 7
+    assert (
+        page.locator(".bars")
+        .first.get_attribute("aria-label")
+        .startswith("Probabilities: 7 ")
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_boxes_lie_around_the_digits(visit, size):
+    page = visit(size)
+    draw(page, SEVEN, ONE)
+    expect_text(page, "71")
+    check_boxes(page, SEVEN, ONE)
+
+
+def check_boxes(page, *strokes):
+    """Compare the boxes on the screen with where strokes were drawn."""
+    boxes = page.locator("#boxes rect")
+    assert boxes.count() == len(strokes)
+    for i, stroke in enumerate(strokes):
+        box = boxes.nth(i).bounding_box()
+        points = np.array(on_page(page, stroke))
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        # Half a stroke, and the space that is left around.
+        assert 0 < left - box["x"] < 20
+        assert 0 < top - box["y"] < 20
+        assert 0 < box["x"] + box["width"] - right < 20
+        assert 0 < box["y"] + box["height"] - bottom < 20
+
+
+def test_a_drawing_stays_when_the_window_changes(visit):
+    page = visit()
+    draw(page, SEVEN, ONE)
+    expect_text(page, "71")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(300)
+    paper = page.locator("#paper").bounding_box()
+    for i in range(2):
+        box = page.locator("#boxes rect").nth(i).bounding_box()
+        assert paper["x"] < box["x"]
+        assert box["x"] + box["width"] < paper["x"] + paper["width"]
+        # It is drawn where the box is.
+        x, y = box["x"] - paper["x"], box["y"] - paper["y"]
+        assert ink(page, x, y, box["width"], box["height"]) > 50
+    total = ink(page, 0, 0, paper["width"], paper["height"])
+    draw(page, [(0.5, 0.05), (0.5, 0.1)])
+    assert ink(page, 0, 0, paper["width"], paper["height"]) > total
+
+
+def ink(page, *part):
+    """Count the pixels that are drawn on, in a part of the canvas."""
+    return page.evaluate(
+        "([x, y, w, h]) => document.getElementById('draw').getContext('2d')"
+        ".getImageData(x, y, w, h).data.filter((v, i) => i % 4 === 3 && v > 0).length",
+        list(part),
+    )
+
+
+# Taking back
+
+
+def test_undo_and_clear_take_back_step_by_step(visit, written):
+    page = visit()
+    undo, clear = page.locator("#undo"), page.locator("#clear")
+    assert undo.get_attribute("aria-disabled") == "true"
+    draw(page, SEVEN, ONE)
+    expect_text(page, "71")
+    undo.click()
+    expect_text(page, "7")
+    draw(page, ONE)
+    expect_text(page, "71")
+    clear.click()
+    expect_text(page, "")
+    assert clear.get_attribute("aria-disabled") == "true"
+    assert page.locator("#cards li").count() == 0
+    assert page.locator("#boxes rect").count() == 0
+    upload(page, written)
+    expect_text(page, "701\n174")
+    draw(page, ONE)  # on a new sheet
+    expect_text(page, "1")
+    for text in ("701\n174", "", "71", "7", ""):
+        undo.click()
+        expect_text(page, text)
+    assert undo.get_attribute("aria-disabled") == "true"
+    assert page.locator("#hint").is_visible()
+
+
+@pytest.mark.parametrize("key", ["Escape", "Delete", "Backspace"])
+def test_undo_and_clear_by_keyboard(visit, key):
+    page = visit()
+    draw(page, SEVEN, ONE)
+    expect_text(page, "71")
+    page.keyboard.press(key)
+    expect_text(page, "")
+    for text in ("71", "7", "", ""):
+        page.keyboard.press("Control+z")
+        expect_text(page, text)
+
+
+def test_the_buttons_are_reached_by_keyboard(visit):
+    page = visit()
+    names = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("() => document.activeElement.textContent"))
+    assert names == ["Undo", "Clear", "Open picture"]
+    with page.expect_file_chooser():
+        page.keyboard.press("Enter")
+
+
+# Pictures
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_page_is_read(visit, written, size):
+    page = visit(size)
+    upload(page, written)
+    expect_text(page, "701\n174")
+    assert page.locator("#boxes rect").count() == 6
+    assert page.locator("#cards li").count() == 6
+    picture, paper = (
+        page.locator(name).bounding_box() for name in ("#picture", "#paper")
+    )
+    assert picture["height"] == pytest.approx(paper["height"], abs=3)
+    # Where each box lies on the picture, which is fitted into the paper.
+    scale = min(picture["width"] / 420, picture["height"] / 360)
+    left = picture["x"] + (picture["width"] - 420 * scale) / 2
+    top = picture["y"] + (picture["height"] - 360 * scale) / 2
+    for i, (x, y) in enumerate([(60, 40), (180, 40), (330, 40)]):
+        box = page.locator("#boxes rect").nth(i).bounding_box()
+        assert box["x"] == pytest.approx(left + x * scale, abs=14)
+        assert box["y"] == pytest.approx(top + y * scale, abs=14)
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_a_picture_is_dropped_or_pasted(visit, written, kind):
+    page = visit()
+    page.evaluate(
+        """([kind, bytes]) => {
+            const data = new DataTransfer(), type = "image/png";
+            data.items.add(new File([new Uint8Array(bytes)], "a.png", {type}));
+            const event = kind === "drop"
+                ? new DragEvent(kind, {dataTransfer: data, cancelable: true})
+                : new ClipboardEvent(kind, {clipboardData: data});
+            document.dispatchEvent(event);
+        }""",
+        [kind, list(written)],
+    )
+    expect_text(page, "701\n174")
+
+
+def test_a_photo_is_offered_where_there_is_a_camera(visit, written):
+    assert not visit("desktop").locator("#photo").is_visible()
+    page = visit("phone")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#photo").tap()
+    picture = {"name": "photo.png", "mimeType": "image/png", "buffer": written}
+    chooser.value.set_files(picture)
+    expect_text(page, "701\n174")
+
+
+def test_what_cannot_be_read_leaves_the_drawing(visit, tmp_path):
+    page = visit()
+    draw(page, SEVEN, ONE)
+    expect_text(page, "71")
+    file = tmp_path / "digits.txt"
+    for data, reason in (
+        (b"no picture", "no picture"),
+        (bytes(21 * 2**20), "larger than 20 MB"),
+    ):
+        file.write_bytes(data)
+        page.set_input_files("#file", file)
+        expect_message(page, reason)
+        assert reason in page.locator("#status").text_content()
+        expect_text(page, "71")
+    draw(page, [(0.5, 0.28), (0.5, 0.75)])
+    expect_text(page, "711")
+    assert not page.locator("#message").is_visible()
+
+
+def test_a_picture_without_digits_is_said(visit):
+    page = visit()
+    file = io.BytesIO()
+    Image.new("L", (80, 60), 255).save(file, "PNG")
+    upload(page, file.getvalue())
+    expect_message(page, "No digit was found")
+
+
+# When things go otherwise
+
+
+def test_only_the_newest_answer_counts(visit):
+    page = visit()
+    held = []
+
+    def hold(route):
+        held.append(route)
+        if len(held) == 2:
+            route.continue_()
+
+    page.route("**/read", hold)
+    # Even if the browser could not take back a question.
+    page.evaluate("() => { AbortController.prototype.abort = () => {}; }")
+    draw(page, SEVEN)
+    draw(page, ONE)
+    expect_text(page, "71")
+    with page.expect_response("**/read"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    expect_text(page, "71")
+
+
+def test_a_server_that_is_gone_is_said(visit):
+    with serving() as server:
+        page = visit(address=f"http://127.0.0.1:{server.port}/")
+        draw(page, SEVEN)
+        expect_text(page, "7")
+        server.kill()
+        server.wait()
+        draw(page, ONE)
+        expect_message(page, "no answer")
+
+
+def test_reloading_starts_anew(visit):
+    page = visit()
+    for _ in range(8):
+        draw(page, SEVEN)
+        page.reload()
+    expect_text(page, "")
+    draw(page, SEVEN, ONE)
+    expect_text(page, "71")
+
+
+# For everybody
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_accessibility(visit, axe, written, size, scheme):
+    page = visit(size, scheme, script=axe)
+
+    def check():
+        found = page.evaluate("() => axe.run()")
+        assert len(found["passes"]) > 10
+        assert [
+            (rule["id"], [node["html"] for node in rule["nodes"]])
+            for rule in found["violations"]
+        ] == []
+
+    check()
+    draw(page, SEVEN, ONE)
+    expect_text(page, "71")
+    check()
+    upload(page, written)
+    expect_text(page, "701\n174")
+    check()
+    upload(page, b"no picture", "digits.txt", "text/plain")
+    expect_message(page, "no picture")
+    check()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_is_wider_than_the_screen(visit, written, size):
+    page = visit(size)
+    for act in (lambda: None, lambda: draw(page, SEVEN), lambda: upload(page, written)):
+        act()
+        page.wait_for_timeout(300)
+        wide = "() => document.documentElement.scrollWidth"
+        assert page.evaluate(wide) <= SIZES[size][0]
