@@ -16,31 +16,9 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from serving import MB, SERVE, as_png, ask, goes_on, read, serving, zeros
 
 from skmnist import find_digits, load_pretrained
-
-SERVE = "from skmnist.app import serve; serve(port=0, open_browser=False)"
-MB = 2**20
-
-
-@contextlib.contextmanager
-def serving(code=SERVE, **options):
-    """Run a server, and give its process and port."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("skmnist: http://127.0.0.1:"), process.stderr.read()
-        process.port = int(line.split("127.0.0.1:")[1].split()[0])
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -48,29 +26,6 @@ def server():
     with serving() as process:
         yield process
         assert process.poll() is None
-
-
-def ask(server, method, path, body=None, *, chunked=False, **headers):
-    """Send a request, and return status, headers and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    with contextlib.closing(connection):
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, names, encode_chunked=chunked)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-
-
-def read(server, picture):
-    """Have a picture read, and return status and answer."""
-    status, headers, body = ask(server, "POST", "/read", picture)
-    assert headers["Content-Type"] == "application/json"
-    return status, json.loads(body)
-
-
-def as_png(array):
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +40,6 @@ def pages(digits):
             page[top : top + 56, left : left + 56] -= large
         pages.append(page)
     return pages
-
-
-def goes_on(server, pages):
-    """Tell whether a server still reads."""
-    status, answer = read(server, as_png(pages[0]))
-    return status == 200 and len(answer["digits"]) == 5
 
 
 # What it answers
@@ -231,11 +180,6 @@ def test_only_the_page_itself_may_ask(server, pages, host, origin, status):
     assert found[0] == status
     assert ("error" in json.loads(found[2])) == (status == 403)
     assert ask(server, "GET", "/", **headers)[0] == status
-
-
-def zeros(total):
-    for _ in range(total // MB):
-        yield bytes(MB)
 
 
 def test_what_is_too_large_is_refused_unread(server, pages):

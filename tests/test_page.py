@@ -5,7 +5,6 @@ They take Chromium, which ``CHROMIUM`` names or the path holds, and axe-core's
 """
 
 import io
-import itertools
 import os
 import re
 import shutil
@@ -13,8 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
-from test_app import serving
+from drawing import (
+    ONE,
+    SEVEN,
+    check_boxes,
+    draw,
+    draw_with_a_finger,
+    expect_message,
+    expect_text,
+    ink,
+    upload,
+    write_page,
+)
+from PIL import Image
+from playwright.sync_api import sync_playwright
+from serving import serving
 
 from skmnist import find_digits
 
@@ -31,9 +43,6 @@ FLAGS = (
     "--disable-sync",
 )
 SIZES = {"desktop": (1200, 800), "phone": (390, 844)}
-# In fractions of the paper.
-SEVEN = [(0.15, 0.3), (0.4, 0.3), (0.25, 0.75)]
-ONE = [(0.7, 0.28), (0.7, 0.75)]
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +54,6 @@ def server():
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     assert chromium, "these tests need Chromium: install it, or set CHROMIUM"
     with sync_playwright() as playwright:
@@ -94,84 +101,9 @@ def visit(server, browser):
     assert [url for url in requests if re.match(elsewhere, url)] == []
 
 
-def on_page(page, points):
-    """Return fractions of the paper as coordinates of the page."""
-    box = page.locator("#draw").bounding_box()
-    return [
-        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points
-    ]
-
-
-def draw(page, *strokes):
-    for stroke in strokes:
-        first, *others = on_page(page, stroke)
-        page.mouse.move(*first)
-        page.mouse.down()
-        for point in others:
-            page.mouse.move(*point, steps=8)
-        page.mouse.up()
-
-
-def draw_with_a_finger(page, *strokes):
-    session = page.context.new_cdp_session(page)
-
-    def touch(kind, *points):
-        points = [{"x": x, "y": y} for x, y in points]
-        arguments = {"type": kind, "touchPoints": points}
-        session.send("Input.dispatchTouchEvent", arguments)
-
-    for stroke in strokes:
-        points = on_page(page, stroke)
-        touch("touchStart", points[0])
-        for (x0, y0), (x1, y1) in itertools.pairwise(points):
-            for t in np.linspace(0, 1, 8)[1:].tolist():
-                touch("touchMove", (x0 + t * (x1 - x0), y0 + t * (y1 - y0)))
-        touch("touchEnd")
-    session.detach()
-
-
-def expect_text(page, text):
-    """Wait until exactly this was read."""
-    from playwright.sync_api import expect
-
-    lines = r"\s*".join(map(re.escape, text.split("\n")))
-    expect(page.locator("#digits")).to_have_text(re.compile(f"^{lines}$"))
-    assert page.locator("#digits").text_content() == text
-
-
-def expect_message(page, pattern):
-    from playwright.sync_api import expect
-
-    expect(page.locator("#message")).to_have_text(re.compile(pattern))
-
-
 @pytest.fixture(scope="module")
 def written():
-    """Return a picture of two lines of writing, ``701`` and ``174``, as a PNG."""
-    shapes = {
-        "7": [(0, 0), (60, 0), (20, 100)],
-        "1": [(30, 0), (30, 100)],
-        "4": [(45, 0), (0, 65), (65, 65)],
-    }
-    image = Image.new("RGB", (420, 360), "#f4efe0")
-    pen = ImageDraw.Draw(image)
-    for row, line in enumerate(("701", "174")):
-        for column, digit in enumerate(line):
-            left, top = 60 + 120 * column, 40 + 170 * row
-            if digit == "0":
-                pen.ellipse((left, top, left + 60, top + 100), outline="#223", width=9)
-                continue
-            points = [(left + x, top + y) for x, y in shapes[digit]]
-            pen.line(points, "#223", 9, joint="curve")
-            if digit == "4":
-                pen.line([(left + 45, top), (left + 45, top + 105)], "#223", 9)
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-def upload(page, data, name="page.png", mime="image/png"):
-    page.set_input_files("#file", {"name": name, "mimeType": mime, "buffer": data})
+    return write_page()
 
 
 # Drawing
@@ -223,21 +155,6 @@ def test_boxes_lie_around_the_digits(visit, size):
     check_boxes(page, SEVEN, ONE)
 
 
-def check_boxes(page, *strokes):
-    """Compare the boxes on the screen with where strokes were drawn."""
-    boxes = page.locator("#boxes rect")
-    assert boxes.count() == len(strokes)
-    for i, stroke in enumerate(strokes):
-        box = boxes.nth(i).bounding_box()
-        points = np.array(on_page(page, stroke))
-        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-        # Half a stroke, and the space that is left around.
-        assert 0 < left - box["x"] < 20
-        assert 0 < top - box["y"] < 20
-        assert 0 < box["x"] + box["width"] - right < 20
-        assert 0 < box["y"] + box["height"] - bottom < 20
-
-
 def test_a_drawing_stays_when_the_window_changes(visit):
     page = visit()
     draw(page, SEVEN, ONE)
@@ -255,15 +172,6 @@ def test_a_drawing_stays_when_the_window_changes(visit):
     total = ink(page, 0, 0, paper["width"], paper["height"])
     draw(page, [(0.5, 0.05), (0.5, 0.1)])
     assert ink(page, 0, 0, paper["width"], paper["height"]) > total
-
-
-def ink(page, *part):
-    """Count the pixels that are drawn on, in a part of the canvas."""
-    return page.evaluate(
-        "([x, y, w, h]) => document.getElementById('draw').getContext('2d')"
-        ".getImageData(x, y, w, h).data.filter((v, i) => i % 4 === 3 && v > 0).length",
-        list(part),
-    )
 
 
 # Taking back
@@ -394,6 +302,24 @@ def test_a_picture_without_digits_is_said(visit):
     Image.new("L", (80, 60), 255).save(file, "PNG")
     upload(page, file.getvalue())
     expect_message(page, "No digit was found")
+
+
+def test_old_sheets_are_let_go_of_and_the_shown_one_is_not(visit):
+    page = visit()
+    act = (
+        "() => { for (let i = 0; i < 200; i++)"
+        " act({points: [[i, 9]], frame: [200, 200]}); }"
+    )
+    count = "() => actions.length"
+    for _ in range(3):
+        page.evaluate(act)
+        page.keyboard.press("Escape")
+        assert page.evaluate(count) <= 301
+    for _ in range(2):
+        page.evaluate(act)
+    assert page.evaluate("() => onPaper().strokes.length") == 400
+    page.keyboard.press("Control+z")
+    assert page.evaluate(count) == 399
 
 
 # When things go otherwise
