@@ -26,7 +26,9 @@ def serving(code=SERVE, **options):
     )
     try:
         line = process.stdout.readline()
-        assert line.startswith("skmnist: http://127.0.0.1:"), process.stderr.read()
+        if not line.startswith("skmnist: http://127.0.0.1:"):
+            process.kill()
+            raise AssertionError(line + process.stderr.read())
         process.port = int(line.split("127.0.0.1:")[1].split()[0])
         yield process
     finally:
