@@ -403,3 +403,21 @@ def test_nothing_is_wider_than_the_screen(visit, written, size):
         page.wait_for_timeout(300)
         wide = "() => document.documentElement.scrollWidth"
         assert page.evaluate(wide) <= SIZES[size][0]
+
+
+def test_what_is_unsure_is_marked(visit):
+    page = visit()
+
+    def doubt(route):
+        response = route.fetch()
+        answer = response.json()
+        answer["digits"][-1]["probabilities"] = [0.1] + 9 * [0]
+        route.fulfill(response=response, json=answer)
+
+    page.route("**/read", doubt)
+    draw(page, SEVEN, ONE)
+    expect_text(page, "71")
+    for name in ("#digits .unsure", "#boxes .unsure text", ".card.unsure b"):
+        assert page.locator(name).all_text_contents() == ["1"]
+    assert page.locator(".card.unsure span").text_content() == "10\u00a0%, unsure"
+    assert page.locator(".card.unsure .best").text_content() == "0"

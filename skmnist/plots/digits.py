@@ -240,8 +240,8 @@ class DigitsDisplay:
         images = _as_images(self.images)[:n_images]
         if not len(images):
             raise ValueError(f"There are no images to show, of n_images={n_images}.")
-        columns = min(len(images), 5 if len(images) <= 10 else 8)
-        rows = math.ceil(len(images) / columns)
+        rows = math.ceil(len(images) / (5 if len(images) <= 10 else 8))
+        columns = math.ceil(len(images) / rows)
         self.figure_, grid = make_grid(ax, (rows, columns), (1.05, 1.4))
         self.axes_ = grid.ravel()[: len(images)]
         for panel in grid.ravel():
