@@ -186,19 +186,39 @@ def _make_parser() -> argparse.ArgumentParser:
         "--plot", type=Path, metavar="FILE", help="draw the picture and what was read"
     )
     predict.set_defaults(run=commands.predict)
+
+    app = subparsers.add_parser(
+        "app",
+        help="open a page to write digits on",
+        description="Serve a page on this machine, to write digits on or to give it "
+        "pictures, which shows what was read and what the network sees.",
+    )
+    app.add_argument(
+        "--model", type=Path, metavar="FILE", help="as of predict (default: the same)"
+    )
+    app.add_argument(
+        "--port",
+        type=_port,
+        default=8000,
+        metavar="N",
+        help="0 takes any that is free (default: 8000)",
+    )
+    app.add_argument("--no-browser", action="store_true", help="print the address only")
+    app.set_defaults(run=commands.app)
     return parser
 
 
-def _whole(text: str, least: int = 1) -> int:
-    """Parse a whole number, no larger than the seeds NumPy takes."""
-    if not (text.isdecimal() and least <= int(text) < 2**32):
+def _whole(text: str, least: int = 1, most: int = 2**32 - 1) -> int:
+    """Parse a whole number, by default no larger than the seeds NumPy takes."""
+    if not (text.isdecimal() and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(
-            f"expected a whole number from {least} to {2**32 - 1}, got {text!r}"
+            f"expected a whole number from {least} to {most}, got {text!r}"
         )
     return int(text)
 
 
 _seed = functools.partial(_whole, least=0)
+_port = functools.partial(_whole, least=0, most=65535)
 
 
 def _share(text: str) -> float:

@@ -4,10 +4,12 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,12 @@ from skmnist.saving import check_savable, load, save
 # What is slow to import (TensorFlow, scikit-learn) is imported where it is used.
 
 
-def fit(args: argparse.Namespace) -> None:
+def fit(args: argparse.Namespace) -> int:
     """Train, print what Keras reports of each epoch, and test."""
     if args.save:
         check_savable(args.save)
+    if args.plot:
+        _use_matplotlib("--plot")
     name, (X_train, y_train), (X_test, y_test) = _load(args.data)
     units = args.units[0] if len(args.units) == 1 else tuple(args.units)
     if not args.quiet:
@@ -50,12 +54,64 @@ def fit(args: argparse.Namespace) -> None:
     if not args.validation_split:
         validation["classifier__X_val"] = pipe["preprocess"].transform(X_test)
         validation["classifier__y_val"] = y_test
-    pipe.fit(X_train, y_train, **validation)
+    with _stopping_after_an_epoch(pipe["classifier"], args.save) as interrupted:
+        pipe.fit(X_train, y_train, **validation)
     if not args.quiet:
         print(f"parameters: {pipe['classifier'].model_.count_params():,}")
     print(f"test accuracy: {pipe.score(X_test, y_test):.4f}")
+    if args.plot:
+        from skmnist.plots.training import draw_training
+
+        draw_training(pipe, X_test, y_test).savefig(args.plot)
     if args.save:
         save(pipe, args.save)
+    if interrupted:
+        epochs = len(pipe["classifier"].history_["loss"])
+        print(f"skmnist: interrupted; saved after {epochs} epochs", file=sys.stderr)
+        return 130
+    if not args.quiet:
+        _say_what_next(args)
+    return 0
+
+
+@contextlib.contextmanager
+def _stopping_after_an_epoch(clf: Any, file: Path | None) -> Iterator[list[int]]:
+    """Let an interrupt end training after the epoch, if what it gave is to be saved.
+
+    A second interrupt ends it at once, as without a file.
+    """
+    interrupted: list[int] = []
+    if file is None:
+        yield interrupted
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        if not clf.initialized_:  # there is nothing to keep yet
+            raise KeyboardInterrupt
+        interrupted.append(number)
+        clf.model_.stop_training = True
+        print(
+            "skmnist: interrupted; ends after this epoch, if interrupted again at once",
+            file=sys.stderr,
+        )
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _say_what_next(args: argparse.Namespace) -> None:
+    """End a training with what can be done with it."""
+    if args.save:
+        print(
+            f"next: skmnist predict --model {args.save} photo.jpg,"
+            f" or skmnist app --model {args.save}"
+        )
+    else:
+        print("next: --save digits.skops keeps the network, to predict with")
 
 
 def search(args: argparse.Namespace) -> None:
@@ -95,6 +151,10 @@ def search(args: argparse.Namespace) -> None:
 
 def predict(args: argparse.Namespace) -> int:
     """Print what is written on pictures, and the labels of images in arrays."""
+    if args.plot and (args.single or len(args.files) > 1):
+        raise ValueError("--plot draws one picture, and all the digits that are on it")
+    if args.plot:
+        _use_matplotlib("--plot")
     # TensorFlow is imported if what was saved needs it.
     with _quiet_tensorflow():
         model = load(args.model) if args.model else read_network()
@@ -113,7 +173,25 @@ def predict(args: argparse.Namespace) -> int:
         else:
             for line in _lines(read, args.min_confidence) or [""]:
                 print(f"{file}: {line}" if len(args.files) > 1 else line)
+    if args.plot and not failed:
+        import matplotlib.pyplot as plt
+
+        from skmnist.plots import PictureDisplay
+
+        PictureDisplay.from_estimator(
+            model, args.files[0], min_confidence=args.min_confidence
+        )
+        plt.savefig(args.plot)
     return failed
+
+
+def app(args: argparse.Namespace) -> None:
+    """Serve the page to write digits on."""
+    from skmnist.app import serve
+
+    with _quiet_tensorflow():
+        model = load(args.model) if args.model else read_network()
+    serve(model, port=args.port, open_browser=not args.no_browser)
 
 
 def _read(file: str, model: Any, single: bool) -> list[dict[str, Any]]:
@@ -157,6 +235,17 @@ def _lines(digits: list[dict[str, Any]], min_confidence: float) -> list[str]:
         ("" if all(len(label) == 1 for label in line) else " ").join(line)
         for line in lines.values()
     ]
+
+
+def _use_matplotlib(option: str) -> None:
+    """Have matplotlib draw into files only, wherever a screen may be."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError(
+            f"{option} takes matplotlib: pip install 'skmnist[plot]'"
+        ) from error
+    matplotlib.use("agg")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 import warnings
 
 import joblib
@@ -236,7 +237,7 @@ class TestFit:
         ]
         assert len([line for line in lines if PRINTED_EPOCH.search(line)]) == 3
         assert "parameters: 52,650" in lines
-        assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.8
+        assert float(ACCURACY.fullmatch(lines[-2])[1]) > 0.8
         assert "using scikit-learn's bundled digits" in errors
         assert "SKMNIST_DATA" in errors
         assert "oneDNN" not in errors
@@ -245,25 +246,67 @@ class TestFit:
         # The same seed, so the same accuracy.
         options = ("--epochs", 3, "--units", 64, 32, "--seed", 1, "--quiet")
         code, lines, errors = run(environment, "fit", *options)
-        assert (code, lines) == (0, fitted[1][-1:])
+        assert (code, lines) == (0, fitted[1][-2:-1])
         assert "bundled digits" in errors
 
     def test_it_saves_the_pipeline_and_nothing_else(self, fitted):
         file = fitted[-1]
         assert list(file.parent.iterdir()) == [file]
         accuracy = joblib.load(file).score(X_TEST, Y_TEST)
-        assert fitted[1][-1] == f"test accuracy: {accuracy:.4f}"
+        assert fitted[1][-2] == f"test accuracy: {accuracy:.4f}"
 
-    def test_interrupted(self, environment, tmp_path):
+    def test_interrupted(self, environment):
+        with start(environment, "--epochs", 100_000) as process:
+            self.interrupt(process)
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in errors
+
+    @staticmethod
+    def interrupt(process):
+        while "loss" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+
+    def test_interrupted_it_keeps_the_epochs_that_ended(self, environment, tmp_path):
         file = tmp_path / "model.joblib"
         with start(environment, "--epochs", 100_000, "--save", file) as process:
-            while "loss" not in process.stdout.readline():
+            self.interrupt(process)
+            output, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in errors
+        epochs = len(joblib.load(file)["classifier"].history_["loss"])
+        assert errors.endswith(f"interrupted; saved after {epochs} epochs\n")
+        accuracy = joblib.load(file).score(X_TEST, Y_TEST)
+        assert f"test accuracy: {accuracy:.4f}" in output
+
+    def test_interrupted_twice_it_keeps_nothing(self, environment, tmp_path):
+        file = tmp_path / "model.joblib"
+        # An epoch that takes long.
+        options = ("--epochs", 2, "--units", 4096, "--batch-size", 1)
+        with start(environment, *options, "--save", file) as process:
+            while "Epoch 1/" not in process.stdout.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            while "interrupted; ends after this epoch" not in process.stderr.readline():
                 assert process.poll() is None
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=60)
         assert process.returncode == 130
         assert "Traceback" not in errors
         assert not list(tmp_path.iterdir())
+
+    def test_it_draws_a_page_and_says_what_next(self, environment, tmp_path):
+        options = ("--epochs", 2, "--units", 16, "--seed", 0, "--distortion", 0.5)
+        more = ("--optimizer", "adam", "--batch-size", 16, "--validation-split", 0.2)
+        files = ("--save", tmp_path / "my.skops", "--plot", tmp_path / "page.png")
+        code, lines, errors = run(environment, *options, *more, *files)
+        assert code == 0
+        assert lines[0].endswith("1,437 images to train on, 360 to test")
+        assert lines[-1].startswith(f"next: skmnist predict --model {files[1]} ")
+        with Image.open(tmp_path / "page.png") as page:
+            assert min(page.size) > 800
+        assert "Traceback" not in errors
 
     @pytest.mark.slow
     @pytest.mark.skipif(not os.environ.get("SKMNIST_DATA"), reason="reads MNIST")
@@ -273,6 +316,19 @@ class TestFit:
         assert lines[1] == "network: 784-512-512-10"
         assert "parameters: 669,706" in lines
         assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.95
+
+
+def test_the_page_is_served_until_interrupted(environment, tmp_path):
+    with start(environment, "app", "--port", 0, "--no-browser") as process:
+        address = re.search(r"http://127.0.0.1:(\d+)", process.stdout.readline())
+        with urllib.request.urlopen(address[0]) as answer:
+            assert b'id="draw"' in answer.read()
+        again = run(environment, "app", "--port", address[1], "--no-browser")
+        assert again[0] == 1
+        assert f"Port {address[1]} on 127.0.0.1 cannot be used" in again[2]
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
 
 
 class TestSearch:
@@ -346,6 +402,15 @@ class TestPredictPictures:
         for file, line in zip(bad, errors.splitlines(), strict=True):
             assert line.startswith("skmnist: error: ")
             assert str(file) in line
+
+    def test_plot_draws_the_picture(self, page, environment, tmp_path):
+        file = tmp_path / "read.svg"
+        done = run(environment, "predict", "--plot", file, page)
+        assert done == (0, ["472", "38"], "")
+        assert "<svg" in file.read_text()
+        code, _, errors = run(environment, "predict", "--plot", file, page, page)
+        assert code == 1
+        assert "--plot draws one picture" in errors
 
     def test_json_tells_all(self, page, capsys):
         assert main(["predict", "--json", str(page)]) == 0
