@@ -13,6 +13,7 @@ from skmnist.pictures.format import as_mnist
 from skmnist.pictures.ink import find_ink
 from skmnist.pictures.layout import Piece, digits_in_lines, find_pieces, one_digit
 from skmnist.pictures.source import Picture, read_colours
+from skmnist.pictures.touching import Glyph, split_touching
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,20 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
     ink = find_ink(colours.values)
     labels, pieces = find_pieces(ink)
     lines = digits_in_lines(pieces, ink.shape)
-    digits = [digit for line in lines for digit in line]
-    images = [as_mnist(_cut_out(ink, labels, digit)) for digit in digits]
+    found = [
+        (Glyph(_cut_out(ink, labels, digit), digit.box), number)
+        for number, line in enumerate(lines)
+        for digit in line
+    ]
+    if estimator is not None:
+        found = split_touching(found, estimator)
     scale = np.divide(colours.size, ink.shape[::-1])
-    boxes = np.array([digit.box for digit in digits]).reshape(-1, 4)
+    boxes = np.array([glyph.box for glyph, _ in found]).reshape(-1, 4)
+    images = np.array([as_mnist(glyph.ink) for glyph, _ in found], dtype=np.uint8)
     return Digits(
-        np.array(images, dtype=np.uint8).reshape(-1, 28, 28),
+        images.reshape(-1, 28, 28),
         np.rint(boxes * np.tile(scale, 2)).astype(np.int64),
-        np.repeat(np.arange(len(lines)), [len(line) for line in lines]),
+        np.array([number for _, number in found], dtype=np.int64),
     )
 
 
@@ -79,8 +86,10 @@ def load_pictures(
 def _cut_out(
     ink: NDArray[np.float32], labels: NDArray[np.int32], digit: Piece
 ) -> NDArray[np.float32]:
-    """Return the digit's own ink, with the soft edge of its strokes."""
+    """Return the digit's own ink within its box, with a pixel around it."""
     left, top, right, bottom = digit.box
-    part = np.s_[max(0, top - 1) : bottom + 1, max(0, left - 1) : right + 1]
-    own = np.isin(labels[part], digit.labels)
-    return np.where(ndimage.binary_dilation(own, np.ones((3, 3))), ink[part], 0)
+    own = np.zeros((bottom - top + 2, right - left + 2), dtype=bool)
+    own[1:-1, 1:-1] = np.isin(labels[top:bottom, left:right], digit.labels)
+    around = np.pad(ink, 1)[top : bottom + 2, left : right + 2]
+    # The soft edge of a stroke lies just outside of what hangs together.
+    return np.where(ndimage.binary_dilation(own, np.ones((3, 3))), around, 0)
