@@ -96,7 +96,7 @@ class HistoryDisplay:
         if isinstance(last, MLPClassifier):
             history = {
                 "loss": getattr(last, "loss_curve_", None),
-                "val_accuracy": last.validation_scores_,
+                "val_accuracy": getattr(last, "validation_scores_", None),
             }
             frequency = 1
         elif hasattr(last, "history_"):
@@ -124,6 +124,13 @@ class HistoryDisplay:
         -------
         HistoryDisplay
             This object, with what was drawn as attributes.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        ValueError
+            If the history is empty, or `ax` was not made by ``plt.subplots``.
         """
         check_matplotlib("HistoryDisplay.plot")
         from matplotlib.ticker import MaxNLocator
