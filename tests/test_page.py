@@ -90,6 +90,9 @@ def visit(server, browser):
         context.on("request", lambda request: requests.append(request.url))
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
+        # Chromium is told to report choosers as soon as somebody listens, but not at
+        # once: who starts to listen when the key is pressed may miss it.
+        page.on("filechooser", lambda chooser: None)
         page.goto(address or server.address)
         return page
 
