@@ -1,4 +1,10 @@
-"""Pictures of handwriting in MNIST's format."""
+"""Pictures of handwriting in MNIST's format.
+
+A picture goes through five steps, each a module: `source` reads it, upright and not
+larger than needed; `ink` tells ink from paper, whatever light fell on it; `layout`
+says which ink belongs to which digit, and in what order they are read; `touching` tells
+digits apart that touch; and `format` draws each as MNIST would have it.
+"""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +18,7 @@ from scipy import ndimage
 from skmnist.pictures.format import as_mnist
 from skmnist.pictures.ink import find_ink
 from skmnist.pictures.layout import Piece, digits_in_lines, find_pieces, one_digit
-from skmnist.pictures.source import Picture, read_colours
+from skmnist.pictures.source import Picture, describe, read_colours
 from skmnist.pictures.touching import Glyph, split_touching
 
 
@@ -39,17 +45,107 @@ class Digits:
 
 
 def to_mnist_format(picture: Picture) -> NDArray[np.uint8]:
-    """Return a picture of one digit as an image of MNIST's kind."""
+    """Return a picture of one digit as an image of MNIST's kind.
+
+    A network reads what looks like what it has learned from. People's pictures do
+    not: their ink is dark, thin, off the centre, and light falls on the paper. Here a
+    picture goes the way that MNIST's own digits went.
+
+    Parameters
+    ----------
+    picture : path, binary file, Pillow image or ndarray
+        A photo, a scan or a drawing of one digit, of any size and any colours, light
+        on dark or dark on light, transparent or not. An array has the shape (h, w),
+        (h, w, 1), (h, w, 3) or (h, w, 4), and uint8 or floats in [0, 1]. Of an
+        animation the first frame is taken.
+
+    Returns
+    -------
+    ndarray of shape (28, 28), dtype uint8
+        Ink 255 on 0, scaled into 20x20 and centred by its mass, with strokes as wide
+        and as soft as MNIST's.
+
+    Raises
+    ------
+    ValueError
+        If there is no ink; if the file is no picture, damaged, or larger than Pillow
+        thinks safe; if an array has another shape or floats outside [0, 1].
+    TypeError
+        If it is none of the above, or an array of another dtype.
+    OSError
+        If the file does not exist, is a folder or cannot be opened.
+
+    See Also
+    --------
+    find_digits : Where there may be several digits, or none.
+
+    Notes
+    -----
+    The preparation is that of LeCun et al., "Gradient-Based Learning Applied to
+    Document Recognition", Proceedings of the IEEE 86 (1998), section III.A.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmnist import to_mnist_format
+    >>> paper = np.full((200, 300, 3), 230, dtype=np.uint8)
+    >>> paper[40:160, 220:226] = (20, 30, 120)  # a 1 in blue
+    >>> image = to_mnist_format(paper)
+    >>> image.shape, image.dtype, int(image.max())
+    ((28, 28), dtype('uint8'), 255)
+    >>> rows, columns = np.nonzero(image)
+    >>> int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
+    (4, 23, 13, 15)
+    """
     ink = find_ink(read_colours(picture).values)
     labels, pieces = find_pieces(ink)
     digit = one_digit(pieces, ink.shape)
     if digit is None:
-        raise ValueError("No ink was found in the picture: it looks blank.")
+        raise ValueError(f"No ink was found in {describe(picture)}: it looks blank.")
     return as_mnist(_cut_out(ink, labels, digit))
 
 
 def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
-    """Find every digit of a picture, in reading order."""
+    """Find every digit of a picture, in reading order.
+
+    Parameters
+    ----------
+    picture : path, binary file, Pillow image or ndarray
+        As `to_mnist_format` takes it, but with any number of digits, in any number of
+        lines of writing.
+    estimator : fitted classifier, default=None
+        With a ``predict_proba`` that takes images of shape (n, 28, 28): digits that
+        touch are split where it is surer of the parts than of the whole. None leaves
+        together what hangs together.
+
+    Returns
+    -------
+    Digits
+        Their images, boxes and lines; arrays of length 0 where there are none.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        As `to_mnist_format`, except that a blank picture is no error; and TypeError
+        if `estimator` has no ``predict_proba``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmnist import find_digits
+    >>> paper = np.full((200, 300), 230, dtype=np.uint8)
+    >>> paper[40:160, 220:226] = paper[50:150, 100:107] = 30  # 11
+    >>> digits = find_digits(paper)
+    >>> digits.images.shape, digits.lines.tolist()
+    ((2, 28, 28), [0, 0])
+    >>> digits.boxes.tolist()
+    [[100, 50, 107, 150], [220, 40, 226, 160]]
+    """
+    if estimator is not None and not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            "estimator must have predict_proba, to say how sure it is; "
+            f"{type(estimator).__name__} has none."
+        )
     colours = read_colours(picture)
     ink = find_ink(colours.values)
     labels, pieces = find_pieces(ink)
@@ -74,13 +170,55 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
 def load_pictures(
     folder: str | os.PathLike[str],
 ) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Load a folder of pictures of one digit each, in a subfolder for each label."""
-    images, labels = [], []
-    for sub in sorted(p for p in Path(folder).iterdir() if p.is_dir()):
-        for file in sorted(sub.iterdir()):
-            images.append(to_mnist_format(file))
-            labels.append(sub.name)
-    return np.array(images), np.array(labels)
+    """Load a folder of pictures of one digit each, in a subfolder for each label.
+
+    For training on one's own hand, or testing with it. The layout is that of
+    `sklearn.datasets.load_files` and Keras' ``image_dataset_from_directory``.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Holds a subfolder for each label, such as ``7/``, with pictures in it. Files
+        beside the subfolders, and all whose names begin with a dot, are left out.
+
+    Returns
+    -------
+    X : ndarray of shape (n_pictures, 28, 28), dtype uint8
+        The pictures as `to_mnist_format` returns them, sorted by label and name.
+    y : ndarray of shape (n_pictures,)
+        Names of their subfolders: as int64 if all are whole numbers, else as str.
+
+    Raises
+    ------
+    ValueError
+        If there are no pictures, or one of them is damaged or blank; it is named.
+    OSError
+        If the folder does not exist or is none.
+
+    Examples
+    --------
+    >>> from skmnist import load_pictures
+    >>> X, y = load_pictures("my_digits")  # doctest: +SKIP
+    """
+    files = [
+        file
+        for subfolder in _visible(Path(folder))
+        if subfolder.is_dir()
+        for file in _visible(subfolder)
+    ]
+    if not files:
+        raise ValueError(
+            f"{folder} holds no pictures in subfolders: it needs one for each label, "
+            "such as 7/ with pictures of sevens in it."
+        )
+    names = [file.parent.name for file in files]
+    numbers = all(name.isdecimal() for name in names)
+    X = np.array([to_mnist_format(file) for file in files])
+    return X, np.array([int(name) for name in names] if numbers else names)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.name[0] != ".")
 
 
 def _cut_out(

@@ -23,8 +23,8 @@ def as_mnist(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _cropped(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = np.flatnonzero((ink > 0.25).any(axis=1))
-    columns = np.flatnonzero((ink > 0.25).any(axis=0))
+    strong = ink > ink.max() / 4
+    rows, columns = (np.flatnonzero(strong.any(axis=axis)) for axis in (1, 0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
@@ -41,7 +41,7 @@ def _with_usual_strokes(ink: NDArray[np.float32]) -> NDArray[np.float32]:
 
     The distance of each pixel from the edge says where the edge lies after moving.
     """
-    inside = np.pad(ink > 0.5, 2 * FINE)
+    inside = np.pad(ink > ink.max() / 2, 2 * FINE)
     depth = ndimage.distance_transform_edt(inside)
     distance = np.where(
         inside, depth - 0.5, 0.5 - ndimage.distance_transform_edt(~inside)
@@ -58,9 +58,7 @@ def _centred(small: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Put a digit into the frame, its centre of mass on the frame's centre."""
     image = np.zeros((SIDE, SIDE), np.uint8)
     place = []
-    for length, centre in zip(
-        small.shape, ndimage.center_of_mass(small), strict=True
-    ):
+    for length, centre in zip(small.shape, ndimage.center_of_mass(small), strict=True):
         start = int(np.clip(round(SIDE / 2 - centre), 0, SIDE - length))
         place.append(slice(start, start + length))
     image[tuple(place)] = np.rint(255 * small)

@@ -91,7 +91,7 @@ def _paper(grey: Floats, window: float) -> Floats:
     """
     coarse = _coarse(grey)
     if window == 1:
-        return np.full_like(grey, coarse.max())
+        return np.full_like(grey, max(float(coarse.max()), 1 / 255))
     size = max(3, int(min(coarse.shape) * window) | 1)
     paper = ndimage.minimum_filter(ndimage.maximum_filter(coarse, size), size)
     paper = ndimage.uniform_filter(paper, max(1, size // 3))

@@ -7,21 +7,35 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from skmnist.pictures.ruling import find_ruling
+
+Labels = NDArray[np.int32]
+Shape = tuple[int, ...]
+
+# Of the picture's sides: ink that comes from the border and stays this close to it is
+# a frame, the edge of a cell or of a table.
 MARGIN = 0.1
-EIGHT = np.ones((3, 3), dtype=bool)
+# Ink less high than this, in heights of the writing, is a part of a digit, or nothing.
+PART = 0.4
+# The smallest part of a digit, in heights of the writing; dots are smaller.
+DOT = 0.12
+# How far the parts of a digit are apart at most, in heights: the bar of a 5, say, in
+# writing, and in a picture of which one knows that it holds a single digit.
+NEAR, NEAR_ALONE = 0.25, 0.5
+# Ink that comes from the border belongs to the writing if it is not larger than this,
+# in heights of the writing.
+LARGE = 1.5
+# How much of the lower one's height two neighbours on a line have in common.
+LEVEL = 0.4
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Ink that hangs together: its labels in the label image, its box, its area."""
+    """Ink that hangs together: its numbers in the label image, its box, its area."""
 
     labels: tuple[int, ...]
     box: tuple[int, int, int, int]  # left, top, right, bottom
     area: int
-
-    @property
-    def width(self) -> int:
-        return self.box[2] - self.box[0]
 
     @property
     def height(self) -> int:
@@ -29,7 +43,8 @@ class Piece:
 
     @property
     def size(self) -> int:
-        return max(self.width, self.height)
+        """Return the longer side of the box."""
+        return max(self.box[2] - self.box[0], self.height)
 
     def gap(self, other: "Piece") -> float:
         """Return the distance between the two boxes."""
@@ -39,11 +54,10 @@ class Piece:
         return float(np.hypot(dx, dy))
 
     def overlap(self, other: "Piece", axis: int) -> float:
-        """Return how much of the shorter side the two have in common."""
+        """Return what the two have in common along an axis, per shorter side."""
         a, b = self.box, other.box
         common = min(a[axis + 2], b[axis + 2]) - max(a[axis], b[axis])
-        shorter = min(a[axis + 2] - a[axis], b[axis + 2] - b[axis])
-        return common / shorter
+        return common / min(a[axis + 2] - a[axis], b[axis + 2] - b[axis])
 
     def __or__(self, other: "Piece") -> "Piece":
         a, b = self.box, other.box
@@ -51,164 +65,112 @@ class Piece:
         return Piece(self.labels + other.labels, box, self.area + other.area)
 
 
-def find_pieces(ink: NDArray[np.float32]) -> tuple[NDArray[np.int32], list[Piece]]:
-    """Return the label image of ink that hangs together, and its pieces."""
+def find_pieces(ink: NDArray[np.float32]) -> tuple[Labels, list[Piece]]:
+    """Return an image that numbers what hangs together, and its pieces.
+
+    Ruled lines and what runs along the border are left out.
+    """
     mask = ink > 0.5
-    labels, pieces = _labelled(mask)
-    lines = _long_lines(mask) | _long_lines(mask.T).T
-    if lines.any():
-        labels, pieces = _labelled(mask & ~lines)
-    return labels, _without_margin(labels, pieces)
-
-
-def _labelled(mask):
-    labels, n = ndimage.label(mask, structure=EIGHT)
+    ruling = find_ruling(mask)
+    labels, n = ndimage.label(mask & ~ruling, structure=np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=n + 1)
-    pieces = [
-        Piece(
-            (label,),
-            (columns.start, rows.start, columns.stop, rows.stop),
-            int(areas[label]),
-        )
-        for label, (rows, columns) in enumerate(ndimage.find_objects(labels), 1)
-    ]
+    margin = np.bincount(_in_margin(labels), minlength=n + 1)
+    pieces = []
+    for label, (y, x) in enumerate(ndimage.find_objects(labels), start=1):
+        box = (x.start, y.start, x.stop, y.stop)
+        piece = Piece((label,), box, int(areas[label]))
+        if not (_touches(piece, mask.shape) and margin[label] > 0.8 * piece.area):
+            pieces.append(piece)
     return labels, pieces
 
 
-def _long_lines(mask):
-    """Return the pixels of nearly level lines far longer than digits are high."""
-    h, w = mask.shape
-    step = 8
-    n = w // step
-    out = np.zeros_like(mask)
-    if n < 12:
-        return out
-    # a block counts if it has a run over all its columns, one pixel up or down
-    thick = ndimage.binary_dilation(mask, np.ones((3, 1)))
-    blocks = thick[:, : n * step].reshape(h, n, step).all(2)
-    forward = np.zeros((h + 2, n), np.int32)
-    backward = np.zeros((h + 2, n), np.int32)
-    for lengths, order in (forward, range(n)), (backward, range(n - 1, -1, -1)):
-        before = np.zeros(h + 2, np.int32)
-        for k in order:
-            best = np.maximum(np.maximum(before[:-2], before[2:]), before[1:-1])
-            lengths[1:-1, k] = np.where(blocks[:, k], best + 1, 0)
-            before = lengths[:, k]
-    length = (forward + backward)[1:-1] - 1
-    long = length * step > 0.5 * w
-    if not long.any():
-        return out
-    out[:, : n * step] = np.repeat(long, step, axis=1)
-    out[:, n * step :] = out[:, n * step - 1 : n * step]
-    out = ndimage.binary_dilation(out, np.ones((3, 1))) & mask
-    # strokes that cross a line are higher than the line is thick
-    runs = _vertical_runs(mask)
-    thickness = float(np.median(runs[out]))
-    out &= runs <= 1.5 * thickness + 1
-    edge = long[:, 0].any() or long[:, -1].any()
-    if not edge and ndimage.label(long, structure=EIGHT)[1] < 3:
-        return np.zeros_like(mask)
-    rest = [p for p in _labelled(mask & ~out)[1] if p.height > 4 * thickness]
-    if not rest or length.max() * step < 3 * typical_height(rest):
-        return np.zeros_like(mask)
-    return out
-
-
-def _vertical_runs(mask):
-    """Return for each pixel the height of the vertical run it is in."""
-    padded = np.pad(mask, ((1, 1), (0, 0))).T.ravel()
-    edges = np.flatnonzero(np.diff(padded.astype(np.int8)))
-    starts, stops = edges[::2] + 1, edges[1::2] + 1
-    runs = np.zeros(padded.size, np.int32)
-    runs[np.flatnonzero(padded)] = np.repeat(stops - starts, stops - starts)
-    return runs.reshape(mask.shape[1], -1).T[1:-1]
-
-
-def _without_margin(labels, pieces: list[Piece]) -> list[Piece]:
-    """Drop what runs along the border: frames, cells, the edge of a table."""
+def _in_margin(labels: Labels) -> Labels:
+    h, w = (int(MARGIN * side + 0.5) for side in labels.shape)
     margin = np.ones(labels.shape, dtype=bool)
-    h, w = (round(MARGIN * n) for n in labels.shape)
     margin[h : labels.shape[0] - h, w : labels.shape[1] - w] = False
-    if not h or not w:
-        return pieces
-    inside = np.bincount(labels[margin], minlength=labels.max() + 1)
-    return [p for p in pieces if inside[p.labels[0]] < 0.8 * p.area or not _touches(p, labels.shape)]
+    # Where a side is so short that its margin is less than a pixel, nothing is in it.
+    return labels[margin & bool(h and w)]
 
 
-def _touches(piece, shape) -> bool:
+def _touches(piece: Piece, shape: Shape) -> bool:
     left, top, right, bottom = piece.box
     return left == 0 or top == 0 or right == shape[1] or bottom == shape[0]
 
 
-def _main(pieces: list[Piece], shape: tuple[int, int]) -> list[Piece]:
-    """Return the pieces that are not cut by the border, or are what the picture is of."""
-    h, w = shape
-    whole = [
-        p
-        for p in pieces
-        if not _touches(p, shape)
-        or (p.box[0] < w / 2 < p.box[2] and p.box[1] < h / 2 < p.box[3])
+def _central(pieces: list[Piece], shape: Shape) -> list[Piece]:
+    """Return the pieces that the border does not cut, or that reach the centre.
+
+    A digit may fill the frame; what comes in from the border and is not what the
+    picture was taken of, is not.
+    """
+    y, x = shape[0] / 2, shape[1] / 2
+    central = [
+        piece
+        for piece in pieces
+        if not _touches(piece, shape)
+        or (piece.box[0] < x < piece.box[2] and piece.box[1] < y < piece.box[3])
     ]
-    return whole or pieces
+    return central or pieces
 
 
-def typical_height(pieces: Iterable[Piece]) -> float:
-    """Return the height of a digit: the median, weighted by ink."""
-    order = sorted(pieces, key=lambda piece: piece.height)
-    total = np.cumsum([piece.area for piece in order])
-    return order[int(np.searchsorted(total, total[-1] / 2))].height
+def one_digit(pieces: list[Piece], shape: Shape) -> Piece | None:
+    """Return the most prominent piece, with the parts near it."""
+    if not pieces:
+        return None
+    main = max(_central(pieces, shape), key=lambda piece: _prominence(piece, shape))
+    size, least = main.size, DOT**2 * main.area
+    for piece in sorted((p for p in pieces if p is not main), key=main.gap):
+        near = main.gap(piece) < NEAR_ALONE * size
+        if near and piece.size <= size and piece.area >= least:
+            main |= piece
+    return main
 
 
-def _prominence(piece: Piece, shape: tuple[int, int]) -> float:
+def _prominence(piece: Piece, shape: Shape) -> float:
     """Return how likely a picture is about a piece: large, and in the middle."""
     left, top, right, bottom = piece.box
     x, y = (left + right) / shape[1] - 1, (top + bottom) / shape[0] - 1
     return piece.size * (1 - max(abs(x), abs(y)))
 
 
-def one_digit(pieces: list[Piece], shape) -> Piece | None:
-    """Return the largest piece with the fragments near it."""
-    if not pieces:
-        return None
-    main = max(_main(pieces, shape), key=lambda piece: _prominence(piece, shape))
-    size, least = main.size, 0.02 * main.area
-    for piece in sorted((p for p in pieces if p is not main), key=main.gap):
-        if main.gap(piece) < 0.5 * size and piece.size <= size and piece.area >= least:
-            main |= piece
-    return main
-
-
-def digits_in_lines(pieces: list[Piece], shape) -> list[list[Piece]]:
-    """Return the digits of each line of writing, in reading order."""
+def digits_in_lines(pieces: list[Piece], shape: Shape) -> list[list[Piece]]:
+    """Return the digits of each line of writing, from left to right."""
     if not pieces:
         return []
-    main = _main(pieces, shape)
-    height = typical_height(main)
-    pieces = [p for p in pieces if p in main or (p.height<1.5*height and p.width<1.5*height)]
-    digits = _merged(pieces, height)
-    digits.sort(key=lambda digit: digit.box[0])
-    line_of = list(range(len(digits)))
-    for i, digit in enumerate(digits):
-        for j in range(i + 1, len(digits)):
-            if digit.overlap(digits[j], axis=1) > 0.4:
-                old, new = line_of[j], line_of[i]
-                line_of = [new if line == old else line for line in line_of]
-                break
-    lines = [
-        [d for d, k in zip(digits, line_of, strict=True) if k == line]
-        for line in sorted(set(line_of))
-    ]
+    central = _central(pieces, shape)
+    height = typical_height(central)
+    writing = [p for p in pieces if p in central or p.size < LARGE * height]
+    digits = sorted(_joined(writing, height), key=lambda digit: digit.box[0])
+    lines: list[list[Piece]] = []
+    for digit in digits:
+        # The nearest to the left at the same height, since lines may rise or fall.
+        ends = [line for line in lines if digit.overlap(line[-1], axis=1) > LEVEL]
+        if ends:
+            max(ends, key=lambda line: line[-1].box[0]).append(digit)
+        else:
+            lines.append([digit])
     return sorted(lines, key=lambda line: np.mean([d.box[1] + d.box[3] for d in line]))
 
 
-def _merged(pieces: list[Piece], height: float) -> list[Piece]:
-    """Join fragments, such as the bar of a 5, to what they belong to."""
-    whole = [p for p in pieces if p.height > 0.4 * height]
-    for piece in sorted(pieces, key=lambda p: -p.area):
-        if piece.height > 0.4 * height or piece.size < 0.12 * height:
+def typical_height(pieces: Iterable[Piece]) -> float:
+    """Return the height of the writing: the median, each as often as it has ink."""
+    order = sorted(pieces, key=lambda piece: piece.height)
+    total = np.cumsum([piece.area for piece in order])
+    return order[int(np.searchsorted(total, total[-1] / 2))].height
+
+
+def _joined(pieces: list[Piece], height: float) -> list[Piece]:
+    """Join parts, such as the bar of a 5, to the digits above or below them."""
+    whole = [piece for piece in pieces if piece.height > PART * height]
+    for part in pieces:
+        if part.height > PART * height or part.size < DOT * height:
             continue
-        near = [w for w in whole if w.gap(piece) < 0.25 * height and w.overlap(piece, 0) > 0]
+        near = [
+            digit
+            for digit in whole
+            if digit.gap(part) < NEAR * height and digit.overlap(part, axis=0) > 0
+        ]
         if near:
-            nearest = min(near, key=piece.gap)
-            whole[whole.index(nearest)] = nearest | piece
+            nearest = min(near, key=part.gap)
+            whole[whole.index(nearest)] = nearest | part
     return whole

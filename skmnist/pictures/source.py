@@ -1,7 +1,6 @@
 """A picture, from wherever it comes, as upright colours from 0 to 1."""
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -19,8 +18,8 @@ Picture: TypeAlias = (
 LONGEST_SIDE = 1200
 
 ACCEPTED = (
-    "a path, an open binary file, a Pillow image, or an array of shape (h, w), (h, w, 1),"
-    " (h, w, 3) or (h, w, 4)"
+    "a path, an open binary file, a Pillow image, or an array of shape (h, w), "
+    "(h, w, 1), (h, w, 3) or (h, w, 4)"
 )
 
 
@@ -53,27 +52,25 @@ def read_colours(picture: Picture) -> Colours:
         )
     if not (isinstance(picture, str | os.PathLike) or hasattr(picture, "read")):
         raise TypeError(f"A picture must be {ACCEPTED}, got {type(picture).__name__}.")
-    name = _name(picture)
+    name = describe(picture)
     if isinstance(picture, str | os.PathLike) and Path(picture).is_dir():
         raise IsADirectoryError(
             f"{name} is a folder; pass one picture, or use load_pictures."
         )
     try:
-        with warnings.catch_warnings():
-            # Between its limit and twice that Pillow only warns, and reads on.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(picture) as image:
-                return _from_image(image, name)
+        with Image.open(picture) as image:
+            return _from_image(image, name)
     except UnidentifiedImageError as error:
         raise ValueError(f"{name} is no picture that Pillow can read.") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} is too large to be read safely: {error}") from error
 
 
-def _name(picture: Any) -> str:
+def describe(picture: Picture) -> str:
+    """Return a picture's file name, if it has one, for messages."""
     if isinstance(picture, str | os.PathLike):
-        return os.fspath(picture)
-    return str(getattr(picture, "name", "The file"))
+        return str(os.fspath(picture))
+    return str(getattr(picture, "name", "the picture"))
 
 
 def _from_image(image: Image.Image, name: str) -> Colours:

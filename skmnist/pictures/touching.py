@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from skmnist.pictures.format import as_mnist
 
@@ -24,8 +23,8 @@ UPRIGHT = 0.9
 SLOPES = (-0.4, -0.2, 0.0, 0.2, 0.4)
 # The narrowest and the widest digit, in heights of the writing.
 NARROWEST, WIDEST = 0.12, 1.3
-# How far cuts are apart at least, in heights of the writing.
-APART = 0.08
+# There is a cut in every strip of columns this wide, in heights of the writing.
+STRIP = 0.05
 # The part of the ink that a cut leaves on either side at least.
 LEAST = 0.1
 # What a cut costs, in the logarithm of a probability.
@@ -58,8 +57,13 @@ class Glyph:
         rows = np.flatnonzero((ink > 0.5).any(axis=1))
         columns = np.flatnonzero((ink > 0.5).any(axis=0))
         left, top = self.box[0] - 1, self.box[1] - 1
-        box = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
-        return Glyph(ink, tuple(int(edge) for edge in box))
+        box = (
+            left + columns[0],
+            top + rows[0],
+            left + columns[-1] + 1,
+            top + rows[-1] + 1,
+        )
+        return Glyph(ink, box)
 
 
 def split_touching(
@@ -82,30 +86,23 @@ def split_touching(
 
 
 def propose_cuts(ink: Floats) -> list[Cut]:
-    """Return cuts through little ink, from left to right.
-
-    Of all slopes at a column the one through least ink, where that is less than at
-    the columns around it.
-    """
+    """Return cuts from left to right: through least ink, in each strip of columns."""
     h, w = ink.shape
     y = np.arange(h)[:, np.newaxis]
-    through = []
-    for slope in SLOPES:
+    through = np.empty((len(SLOPES), w))
+    for k, slope in enumerate(SLOPES):
         columns = np.arange(w) + np.rint(slope * ((h - 1) / 2 - y)).astype(int)
         inside = (columns >= 0) & (columns < w)
-        through.append(np.where(inside, ink[y, columns.clip(0, w - 1)], 0).sum(axis=0))
-    steepness = 1e-3 * np.abs(SLOPES)[:, np.newaxis]  # upright, where all are alike
-    least = (np.array(through) + steepness).min(axis=0)
-    slope = (np.array(through) + steepness).argmin(axis=0)
-    reach = max(1, round(APART * h))
-    lowest = ndimage.minimum_filter1d(least, 2 * reach + 1)
-    cuts: list[Cut] = []
-    for column in np.flatnonzero(least == lowest):
-        cut = Cut(float(column), SLOPES[slope[column]])
-        share = ink[cut.right_of(ink.shape)].sum() / ink.sum()
-        if LEAST < share < 1 - LEAST and (
-            not cuts or column - cuts[-1].column >= reach
-        ):
+        through[k] = np.where(inside, ink[y, columns.clip(0, w - 1)], 0).sum(axis=0)
+        through[k] += 1e-3 * abs(slope)  # upright, where it makes no difference
+    strip = max(1, round(STRIP * h))
+    cuts = []
+    for start in range(0, w, strip):
+        part = through[:, start : start + strip]
+        k, column = np.unravel_index(int(part.argmin()), part.shape)
+        cut = Cut(float(start + column), SLOPES[k])
+        share = float(ink[cut.right_of(ink.shape)].sum() / ink.sum())
+        if LEAST < share < 1 - LEAST:
             cuts.append(cut)
     return cuts
 
@@ -117,8 +114,11 @@ def split(ink: Floats, whole: float, estimator: Any) -> list[NDArray[np.bool_]]:
     """
     h, w = ink.shape
     cuts = propose_cuts(ink)
-    right = [np.ones(ink.shape, bool), *(c.right_of(ink.shape) for c in cuts),
-             np.zeros(ink.shape, bool)]
+    right = [
+        np.ones(ink.shape, bool),
+        *(c.right_of(ink.shape) for c in cuts),
+        np.zeros(ink.shape, bool),
+    ]
     columns = [0.0, *(c.column for c in cuts), float(w)]
     last = len(columns) - 1
     spans, images = [], []
@@ -142,7 +142,10 @@ def split(ink: Floats, whole: float, estimator: Any) -> list[NDArray[np.bool_]]:
     best: list[tuple[float, list[int]]] = [(0.0, [0])]
     for j in range(1, last + 1):
         ways = [
-            (best[i][0] + scores[i, j] * (columns[j] - columns[i]) / w - COST, [*best[i][1], j])
+            (
+                best[i][0] + scores[i, j] * (columns[j] - columns[i]) / w - COST,
+                [*best[i][1], j],
+            )
             for i in range(j)
             if (i, j) in scores and best[i][1]
         ]

@@ -1,0 +1,461 @@
+"""Tests of pictures of handwriting, on pages drawn here: the truth is known."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skmnist import (
+    Digits,
+    find_digits,
+    flatten_and_scale,
+    load_digits_28x28,
+    load_pictures,
+    to_mnist_format,
+)
+
+WHITE, INK = (245, 243, 235), (35, 40, 90)
+EXIF_ORIENTATION = 0x0112
+
+
+@pytest.fixture(scope="module")
+def hand():
+    """Return the bundled digits in MNIST's format: (images, labels), twice."""
+    pairs = load_digits_28x28(random_state=0)
+    return [(np.array([to_mnist_format(x) for x in X]), y) for X, y in pairs]
+
+
+@pytest.fixture(scope="module")
+def reader(hand):
+    """Return a classifier of such digits: small, so that it is trained in seconds."""
+    X, y = hand[0]
+    shifted = [np.roll(X, shift, axis=(1, 2)) for shift in ((0, 1), (1, 0), (1, 1))]
+    pipeline = make_pipeline(
+        FunctionTransformer(flatten_and_scale),
+        MLPClassifier(128, max_iter=12, random_state=0, n_iter_no_change=12),
+    )
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        return pipeline.fit(np.concatenate([X, *shifted]), np.tile(y, 4))
+
+
+@pytest.fixture(scope="module")
+def alphabet(hand, reader):
+    """Return some digits of each kind that the reader is sure of: errors are ours."""
+    X, y = hand[1]
+    sure = reader.predict_proba(X)[np.arange(len(y)), y] > 0.99
+    return {digit: X[sure & (y == digit)][:8] for digit in range(10)}
+
+
+def coverage(alphabet, lines, size, rng, gap=0.35):
+    """Return how much ink covers each pixel, 0 to 1, of lines of digits."""
+    width = max(len(line) for line in lines)
+    step = int(size * (1 + gap) * 20 / 28)
+    page = np.zeros((int(size * (1.3 * len(lines) + 1)), step * width + 2 * size))
+    for row, line in enumerate(lines):
+        for column, digit in enumerate(line):
+            image = alphabet[int(digit)][rng.integers(len(alphabet[int(digit)]))]
+            large = Image.fromarray(image).resize(
+                (size, size), Image.Resampling.BICUBIC
+            )
+            top = int(size * (0.5 + 1.3 * row)) + rng.integers(size // 20 + 1)
+            part = np.s_[top : top + size, size + column * step :][:2]
+            area = page[part][:, :size]
+            np.maximum(area, np.asarray(large) / 255, out=area)
+    return page
+
+
+def painted(ink, paper=WHITE, colour=INK):
+    """Return colours, 0 to 255, of ink on paper, which may be an image."""
+    paper = np.broadcast_to(np.asarray(paper, float), (*ink.shape, 3))
+    return paper + ink[..., np.newaxis] * (np.asarray(colour, float) - paper)
+
+
+def in_light(colours, light):
+    return np.uint8(np.clip(colours * light[..., np.newaxis], 0, 255))
+
+
+def grid(shape):
+    return np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+
+
+def plain(ink, rng):
+    return np.uint8(painted(ink))
+
+
+def lamp(ink, rng):
+    y, x = grid(ink.shape)
+    return in_light(painted(ink), 0.65 + 0.25 * x + 0.1 * y)
+
+
+def vignette(ink, rng):
+    y, x = grid(ink.shape)
+    return in_light(painted(ink), 1 - 0.3 * (x * x + y * y))
+
+
+def hard_shadow(ink, rng):
+    y, x = grid(ink.shape)
+    return in_light(painted(ink), np.where(y > 0.3 * x + 0.1, 0.55, 1))
+
+
+def noisy(ink, rng):
+    return np.uint8(np.clip(painted(ink) + rng.normal(0, 9, (*ink.shape, 3)), 0, 255))
+
+
+def chalk(ink, rng):
+    return np.uint8(painted(ink, (40, 70, 55), (230, 230, 220)))
+
+
+def yellow_on_white(ink, rng):
+    return np.uint8(painted(ink, (255, 255, 255), (255, 225, 40)))
+
+
+def red_on_green(ink, rng):
+    return np.uint8(painted(ink, (90, 150, 80), (190, 60, 50)))
+
+
+def pencil(ink, rng):
+    return np.uint8(painted(0.35 * ink, (205, 203, 198), (0, 0, 0)) + rng.normal(0, 2))
+
+
+def ruled(ink, rng):
+    lines = np.zeros(ink.shape)
+    lines[20::97] = lines[21::97] = 1
+    return np.uint8(painted(np.maximum(ink, 0.45 * lines)))
+
+
+PAPERS = [
+    plain,
+    lamp,
+    vignette,
+    hard_shadow,
+    noisy,
+    chalk,
+    yellow_on_white,
+    red_on_green,
+    pencil,
+    ruled,
+]
+
+
+def read(picture, reader):
+    """Return what is read, with a space between lines."""
+    digits = find_digits(picture, estimator=reader)
+    labels = reader.predict(digits.images).astype(str) if len(digits) else []
+    lines = np.unique(digits.lines)
+    return " ".join(
+        "".join(label for label, k in zip(labels, digits.lines, strict=True) if k == n)
+        for n in lines
+    )
+
+
+@pytest.fixture(scope="module")
+def page(alphabet):
+    return coverage(alphabet, ["40718", "52369"], 120, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.__name__)
+def test_pages_on_any_paper_are_read_exactly(paper, page, reader):
+    assert read(paper(page, np.random.default_rng(1)), reader) == "40718 52369"
+
+
+@pytest.mark.parametrize("size", [28, 45, 80, 200, 400])
+def test_digits_of_any_size_are_read_exactly(size, alphabet, reader):
+    ink = coverage(alphabet, ["3061", "7254"], size, np.random.default_rng(2))
+    assert read(plain(ink, None), reader) == "3061 7254"
+
+
+@pytest.mark.parametrize("degrees", [-8, 8])
+def test_rising_and_falling_lines_are_read_line_by_line(degrees, page, reader):
+    turned = ndimage.rotate(page, degrees, order=1).clip(0, 1)
+    assert read(plain(turned, None), reader) == "40718 52369"
+
+
+def encoded(image, **options):
+    stream = io.BytesIO()
+    image.save(stream, **options)
+    return stream
+
+
+CHANGES = {
+    "inverted": lambda image: Image.fromarray(255 - np.asarray(image)),
+    "grey": lambda image: image.convert("L"),
+    "padded": lambda image: Image.fromarray(
+        np.pad(image, ((90, 30), (40, 200), (0, 0)), mode="edge")
+    ),
+    "enlarged": lambda image: image.resize((2 * image.width, 2 * image.height)),
+    "palette": lambda image: image.convert("P"),
+    "one bit": lambda image: image.convert("1", dither=Image.Dither.NONE),
+    "16 bits": lambda image: Image.fromarray(
+        np.asarray(image.convert("L")) * np.uint16(256)
+    ),
+    "CMYK": lambda image: image.convert("CMYK"),
+    "JPEG": lambda image: encoded(image, format="JPEG", quality=40),
+    "GIF": lambda image: encoded(
+        image, format="GIF", save_all=True, append_images=[image.rotate(180)]
+    ),
+    "floats": lambda image: np.asarray(image) / 255,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_same_picture_in_another_form_holds_the_same_digits(change, page, reader):
+    image = Image.fromarray(plain(page, None))
+    assert read(CHANGES[change](image), reader) == "40718 52369"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_their_exif_tag_says(orientation, page):
+    upright = Image.fromarray(plain(page, None))
+    turns = Image.Transpose
+    undo = {
+        2: turns.FLIP_LEFT_RIGHT,
+        3: turns.ROTATE_180,
+        4: turns.FLIP_TOP_BOTTOM,
+        5: turns.TRANSPOSE,
+        6: turns.ROTATE_90,
+        7: turns.TRANSVERSE,
+        8: turns.ROTATE_270,
+    }
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    found = find_digits(encoded(stored, format="PNG", exif=exif))
+    expected = find_digits(upright)
+    np.testing.assert_array_equal(found.images, expected.images)
+    np.testing.assert_array_equal(found.boxes, expected.boxes)
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (30, 60, 200)])
+def test_ink_on_a_transparent_ground_is_read(colour, page, reader):
+    image = np.empty((*page.shape, 4), dtype=np.uint8)
+    image[..., :3] = colour
+    image[..., 3] = np.rint(255 * page)
+    assert read(image, reader) == "40718 52369"
+
+
+def test_boxes_are_in_pixels_of_the_picture_even_where_it_is_shrunk():
+    paper = np.full((3000, 4000), 220, dtype=np.uint8)
+    paper[1000:1900, 1500:1560] = 20
+    paper[1000:1900, 2200:2260] = 20
+    digits = find_digits(paper)
+    expected = [[1500, 1000, 1560, 1900], [2200, 1000, 2260, 1900]]
+    np.testing.assert_allclose(digits.boxes, expected, atol=5)
+    assert digits.lines.tolist() == [0, 0]
+
+
+def test_to_mnist_format_scales_into_20x20_and_centres_by_mass():
+    y, x = np.mgrid[:300, :500]
+    ring = np.abs(np.hypot(y - 90, (x - 150) * 1.5) - 60) < 7
+    image = to_mnist_format(np.where(ring, 0.1, 0.9))
+    rows, columns = np.nonzero(image > 127)
+    assert 19 <= np.ptp(rows) + 1 <= 20
+    assert np.ptp(columns) < np.ptp(rows)
+    np.testing.assert_allclose(ndimage.center_of_mass(image), 14, atol=0.51)
+    assert image.dtype == np.uint8
+    assert image.max() == 255
+
+
+@pytest.mark.parametrize("width", [1, 3, 12, 40])
+def test_strokes_of_any_width_come_out_as_wide_as_mnists(width):
+    paper = np.full((400, 400), 255, dtype=np.uint8)
+    y, x = np.mgrid[:400, :400]
+    paper[np.abs(np.hypot(y - 200, x - 200) - 120) <= width / 2] = 0
+    image = to_mnist_format(paper) / 255
+    stroke = image.sum() / (2 * np.pi * 8.6)  # ink over the length of the circle
+    assert 2.2 < stroke < 4
+
+
+def test_to_mnist_format_hardly_changes_what_is_in_its_format(hand):
+    images = hand[1][0][:50]
+    again = np.array([to_mnist_format(image) for image in images])
+    assert np.abs(again / 255 - images / 255).mean() < 0.03
+
+
+def test_a_digit_in_pieces_is_one_digit():
+    paper = np.full((300, 300), 255, dtype=np.uint8)
+    paper[90:240, 120:135] = 0
+    paper[60:75, 130:200] = 0  # the bar of a 5, which does not touch
+    assert len(find_digits(paper)) == 1
+    rows, columns = np.nonzero(to_mnist_format(paper) > 127)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20, pytest.approx(9, abs=2))
+
+
+def joined(left, right, depth=1):
+    """Push two digits together until their ink overlaps by `depth` columns."""
+    left, right = (x[:, (x > 127).any(axis=0)] for x in (left, right))
+    page = np.zeros((28, left.shape[1] + right.shape[1] - depth), dtype=np.uint8)
+    page[:, : left.shape[1]] = left
+    np.maximum(page[:, -right.shape[1] :], right, out=page[:, -right.shape[1] :])
+    page[18:20, left.shape[1] - 4 : left.shape[1] + 3] = 255  # they do touch
+    return np.pad(page, 10)
+
+
+def test_digits_that_touch_are_split_by_a_sure_estimator(alphabet, reader):
+    pairs = [(0, 6), (1, 0), (3, 1), (6, 0), (2, 0), (9, 6), (1, 6), (0, 0)]
+    right = 0
+    for a, b in pairs:
+        picture = joined(alphabet[a][0], alphabet[b][1])
+        assert len(find_digits(picture)) == 1  # without an estimator nothing is cut
+        right += read(picture, reader) == f"{a}{b}"
+    assert right >= 0.6 * len(pairs)
+
+
+def test_digits_that_stand_alone_are_left_whole(alphabet, reader):
+    for digit, images in alphabet.items():
+        for image in images:
+            assert read(np.pad(image, 6), reader) == str(digit)
+
+
+def gradient():
+    return np.uint8(np.linspace(90, 230, 200 * 300).reshape(200, 300))
+
+
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)
+
+
+def faint_noise():
+    return np.uint8(np.random.default_rng(0).normal(200, 5, (200, 300)))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.full((200, 300), 255, np.uint8),
+        np.zeros((200, 300, 3), np.uint8),
+        np.zeros((200, 300, 4), np.uint8),
+        gradient(),
+        noise(),
+        faint_noise(),
+        np.zeros((1, 1), np.uint8),
+        np.full((1, 1, 3), 200, np.uint8),
+    ],
+    ids=["white", "black", "transparent", "light", "noise", "faint", "1x1", "1x1 RGB"],
+)
+def test_where_there_is_no_digit_none_is_found(picture):
+    digits = find_digits(picture)
+    assert isinstance(digits, Digits)
+    assert len(digits) == 0
+    assert digits.images.shape == (0, 28, 28)
+    assert digits.boxes.shape == (0, 4)
+    assert digits.lines.shape == (0,)
+    with pytest.raises(ValueError, match="No ink was found in the picture"):
+        to_mnist_format(picture)
+
+
+@pytest.mark.parametrize("shape", [(3, 20000), (20000, 3), (1, 50), (2, 2)])
+def test_odd_shapes_are_no_error(shape):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    find_digits(picture)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "message"),
+    [
+        (np.zeros((2, 3, 4, 5), np.uint8), ValueError, r"got shape \(2, 3, 4, 5\)"),
+        (np.zeros((28, 28, 2), np.uint8), ValueError, r"got shape \(28, 28, 2\)"),
+        (np.zeros((0, 28), np.uint8), ValueError, "must have pixels"),
+        (np.zeros((28, 28), np.int64), TypeError, "got int64"),
+        (np.full((28, 28), 255.0), ValueError, r"in \[0, 1\], got 255 to 255"),
+        (np.full((28, 28), np.nan), ValueError, r"in \[0, 1\], got nan"),
+        ("https://example.org/7.png", ValueError, "nothing is downloaded"),
+        ("no_such_file.png", FileNotFoundError, "no_such_file.png"),
+        (7, TypeError, "got int"),
+        (None, TypeError, "got NoneType"),
+    ],
+)
+def test_what_is_no_picture_is_refused(picture, error, message):
+    for function in (to_mnist_format, find_digits):
+        with pytest.raises(error, match=message):
+            function(picture)
+
+
+def test_files_that_are_no_pictures_are_named(tmp_path, page):
+    text, short = tmp_path / "text.png", tmp_path / "short.png"
+    text.write_text("a picture?")
+    whole = encoded(Image.fromarray(plain(page, None)), format="PNG").getvalue()
+    short.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"text\.png is no picture"):
+        find_digits(text)
+    with pytest.raises(ValueError, match=r"short\.png is cut short or damaged"):
+        find_digits(short)
+    with pytest.raises(ValueError, match="is cut short or damaged"):
+        find_digits(io.BytesIO(whole[: len(whole) // 2]))
+    with pytest.raises(IsADirectoryError, match="use load_pictures"):
+        find_digits(tmp_path)
+
+
+def test_decompression_bombs_are_refused(tmp_path):
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (20000, 10000)).save(bomb)
+    with pytest.raises(ValueError, match=r"bomb\.png is too large"):
+        find_digits(bomb)
+
+
+def test_an_estimator_must_say_how_sure_it_is():
+    with pytest.raises(TypeError, match="must have predict_proba"):
+        find_digits(np.zeros((28, 28), np.uint8), estimator=object())
+
+
+def test_load_pictures_reads_a_folder_for_each_label(tmp_path, alphabet):
+    for digit in (3, 8):
+        (tmp_path / str(digit)).mkdir()
+        for k, image in enumerate(alphabet[digit][:2]):
+            Image.fromarray(255 - image).save(tmp_path / str(digit) / f"{k}.png")
+    (tmp_path / "8" / ".hidden").write_text("no picture")
+    (tmp_path / "readme.txt").write_text("no picture")
+    X, y = load_pictures(tmp_path)
+    assert X.shape == (4, 28, 28)
+    assert X.dtype == np.uint8
+    assert y.tolist() == [3, 3, 8, 8]
+    np.testing.assert_array_equal(X[0], to_mnist_format(tmp_path / "3" / "0.png"))
+    (tmp_path / "8").rename(tmp_path / "eight")
+    assert load_pictures(tmp_path)[1].tolist() == ["3", "3", "eight", "eight"]
+
+
+def test_load_pictures_names_what_it_cannot_read(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_pictures(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="holds no pictures in subfolders"):
+        load_pictures(tmp_path)
+    (tmp_path / "7").mkdir()
+    Image.new("L", (28, 28)).save(tmp_path / "7" / "blank.png")
+    with pytest.raises(ValueError, match=r"No ink was found in .*blank\.png"):
+        load_pictures(tmp_path)
+
+
+def test_reading_a_picture_imports_neither_tensorflow_nor_sklearn():
+    code = (
+        "import sys, numpy, skmnist\n"
+        "skmnist.find_digits(numpy.zeros((28, 28), numpy.uint8))\n"
+        "print({'keras', 'skimage', 'sklearn', 'tensorflow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("set()\n", 0), done.stderr
+
+
+@pytest.mark.slow
+def test_peoples_own_digits_are_read_with_the_best_known_way_of_training():
+    folder = os.environ.get("SKMNIST_PICTURES")
+    if not folder:
+        pytest.skip("reads pictures from where SKMNIST_PICTURES says; that is unset")
+    import skmnist
+
+    if not hasattr(skmnist, "load_pretrained"):
+        pytest.skip("needs the trained network")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "benchmarks"))
+    import pictures
+
+    model = skmnist.load_pretrained()
+    single, several = pictures.read_table(folder)
+    assert pictures.accuracy_of_single(model, folder, single) >= 0.985
+    assert pictures.accuracy_of_several(model, folder, several) >= 0.88
