@@ -161,7 +161,9 @@ def predict(args: argparse.Namespace) -> int:
     failed = 0
     for file in args.files:
         try:
-            read = _read(file, model, args.single)
+            # It reports on what it compiles, too.
+            with _quiet_tensorflow():
+                read = _read(file, model, args.single)
         except (OSError, TypeError, ValueError) as error:
             problem = one_line(error)
             named = problem if file in problem else f"{file}: {problem}"
@@ -250,7 +252,7 @@ def _use_matplotlib(option: str) -> None:
 
 @contextlib.contextmanager
 def _quiet_tensorflow() -> Iterator[None]:
-    """Drop what TensorFlow prints when it is imported, but no warning."""
+    """Drop what TensorFlow prints on its own, but no warning."""
     # As of 2.21 it reports on oneDNN and CUDA whatever TF_CPP_MIN_LOG_LEVEL says, from
     # C++, so past `sys.stderr`. May go when that is heeded.
     stderr = os.dup(2)

@@ -152,25 +152,25 @@ def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -
     part.replace(file)
 
 
-def read_network(file: Path = FILE) -> DenseNetwork:
+def read_network() -> DenseNetwork:
     """Read the trained network, and see that the file is whole."""
     names = [f"{kind}_{layer}" for kind in ("coefs", "intercepts") for layer in LAYERS]
     arrays = {}
     try:
         # Not `np.load(file)`: of a file that is no archive it says that it is a pickle
         # and how to load it unsafely. An archive has checksums, which are compared.
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(FILE) as archive:
             for name in ("classes", "loss_curve", *names):
                 with archive.open(f"{name}.npy") as stream:
                     arrays[name] = np.load(stream, allow_pickle=False)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{file}, the trained network that comes with skmnist, is missing; install"
+            f"{FILE}, the trained network that comes with skmnist, is missing; install"
             " skmnist again."
         ) from error
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"{file} ({file.stat().st_size} bytes), the trained network that comes with"
+            f"{FILE} ({FILE.stat().st_size} bytes), the trained network that comes with"
             f" skmnist, is cut short or damaged: {error}; install skmnist again."
         ) from error
     coefs, intercepts = (

@@ -94,7 +94,7 @@ class HistoryDisplay:
         last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
         check_is_fitted(last)
         if isinstance(last, MLPClassifier):
-            history = {
+            history: dict[str, Any] = {
                 "loss": getattr(last, "loss_curve_", None),
                 "val_accuracy": getattr(last, "validation_scores_", None),
             }
