@@ -145,7 +145,7 @@ def _image_from_array(array: NDArray[Any]) -> Image.Image:
                 "A picture of floats must be in [0, 1], got "
                 f"{array.min():g} to {array.max():g}; divide by its white level."
             )
-        array = np.uint8(np.rint(255 * array))
+        array = np.rint(255 * array).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise TypeError(
             f"A picture must be of uint8 or of floats in [0, 1], got {array.dtype}."

@@ -6,7 +6,7 @@ through from left to right.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,19 @@ from skmnist.pictures.format import as_mnist
 Floats = NDArray[np.float32]
 
 # A digit that is read surer than this, and not wider than high, is left whole.
-SURE = 0.9
-UPRIGHT = 0.9
+SURE = 0.98
 # Slopes of cuts, in pixels to the side for each pixel upwards.
 SLOPES = (-0.4, -0.2, 0.0, 0.2, 0.4)
-# The narrowest and the widest digit, in heights of the writing.
-NARROWEST, WIDEST = 0.12, 1.3
 # There is a cut in every strip of columns this wide, in heights of the writing.
 STRIP = 0.05
 # The part of the ink that a cut leaves on either side at least.
 LEAST = 0.1
-# What a cut costs, in the logarithm of a probability.
-COST = 0.1
+# The lowest and the widest part that may be a digit, in heights of the writing.
+LOWEST, WIDEST = 0.6, 1.15
+# In the logarithm of a probability: what one digit more has to be worth.
+COST = 0.05
+# Ink that is higher, in pixels, is judged on every second, third, ... pixel.
+HEIGHT = 60
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class Glyph:
         columns = np.flatnonzero((ink > 0.5).any(axis=0))
         left, top = self.box[0] - 1, self.box[1] - 1
         box = (
-            left + columns[0],
-            top + rows[0],
-            left + columns[-1] + 1,
-            top + rows[-1] + 1,
+            left + int(columns[0]),
+            top + int(rows[0]),
+            left + int(columns[-1]) + 1,
+            top + int(rows[-1]) + 1,
         )
         return Glyph(ink, box)
 
@@ -77,10 +78,10 @@ def split_touching(
     result = []
     for (glyph, line), sure in zip(found, surest, strict=True):
         h, w = glyph.ink.shape
-        if sure > SURE and w < UPRIGHT * h:
+        if sure > SURE and w < h:
             result.append((glyph, line))
         else:
-            masks = split(glyph.ink, float(sure), estimator)
+            masks = _best_parts(glyph.ink, float(sure), estimator)
             result += [(glyph.part(mask), line) for mask in masks]
     return result
 
@@ -99,56 +100,66 @@ def propose_cuts(ink: Floats) -> list[Cut]:
     cuts = []
     for start in range(0, w, strip):
         part = through[:, start : start + strip]
-        k, column = np.unravel_index(int(part.argmin()), part.shape)
-        cut = Cut(float(start + column), SLOPES[k])
+        row, column = np.unravel_index(int(part.argmin()), part.shape)
+        cut = Cut(float(start + column), SLOPES[row])
         share = float(ink[cut.right_of(ink.shape)].sum() / ink.sum())
         if LEAST < share < 1 - LEAST:
             cuts.append(cut)
     return cuts
 
 
-def split(ink: Floats, whole: float, estimator: Any) -> list[NDArray[np.bool_]]:
+def _best_parts(ink: Floats, whole: float, estimator: Any) -> list[NDArray[np.bool_]]:
     """Return which pixels are whose, for each digit from left to right.
 
-    `whole` is the probability with which all of it is one digit.
+    `whole` is the probability with which all of the ink is one digit.
     """
-    h, w = ink.shape
-    cuts = propose_cuts(ink)
-    right = [
-        np.ones(ink.shape, bool),
-        *(c.right_of(ink.shape) for c in cuts),
-        np.zeros(ink.shape, bool),
-    ]
-    columns = [0.0, *(c.column for c in cuts), float(w)]
-    last = len(columns) - 1
-    spans, images = [], []
-    for i in range(last):
-        for j in range(i + 1, last + 1):
-            if (i, j) == (0, last):
-                continue
-            part = np.where(right[i] & ~right[j], ink, 0)
-            rows = np.flatnonzero((part > 0.5).any(1))
-            cols = np.flatnonzero((part > 0.5).any(0))
-            if not len(rows) or np.ptp(rows) < 0.4 * h or np.ptp(cols) > WIDEST * h:
-                continue
-            spans.append((i, j))
-            images.append(as_mnist(part))
-    if not images:
-        return [right[0]]
-    probabilities = estimator.predict_proba(np.array(images)).max(axis=1)
-    scores = dict(zip(spans, np.log(np.clip(probabilities, 1e-6, 0.999)), strict=True))
-    if w < WIDEST * h:
-        scores[0, last] = np.log(max(whole, 1e-6))
+    step = max(1, ink.shape[0] // HEIGHT)
+    small = np.ascontiguousarray(ink[::step, ::step])
+    cuts = propose_cuts(small)
+    if not cuts:
+        return [np.ones(ink.shape, dtype=bool)]
+    edges = _edges(cuts, small.shape)
+    images = {
+        (i, j): as_mnist(part)
+        for i, j in combinations(range(len(edges)), 2)
+        if _may_be_digit(part := np.where(edges[i] & ~edges[j], small, 0))
+    }
+    images.pop((0, len(edges) - 1), None)
+    scores = {(0, len(edges) - 1): np.log(whole)}
+    if images:
+        probabilities = estimator.predict_proba(np.array(list(images.values())))
+        surest = np.log(np.maximum(probabilities.max(axis=1), 1e-6))
+        scores |= dict(zip(images, surest, strict=True))
+    path = _best_path(scores, len(edges))
+    edges = _edges([Cut(cut.column * step, cut.slope) for cut in cuts], ink.shape)
+    return [edges[i] & ~edges[j] for i, j in pairwise(path)]
+
+
+def _edges(cuts: list[Cut], shape: tuple[int, ...]) -> list[NDArray[np.bool_]]:
+    """Return what lies to the right of each cut, and of both ends."""
+    right = [cut.right_of(shape) for cut in cuts]
+    return [np.ones(shape, dtype=bool), *right, np.zeros(shape, dtype=bool)]
+
+
+def _may_be_digit(part: Floats) -> bool:
+    rows = np.flatnonzero((part > 0.5).any(axis=1))
+    columns = np.flatnonzero((part > 0.5).any(axis=0))
+    height = part.shape[0]
+    return (
+        len(rows) > 0
+        and np.ptp(rows) >= LOWEST * height
+        and np.ptp(columns) <= WIDEST * height
+    )
+
+
+def _best_path(scores: dict[tuple[int, int], float], n_edges: int) -> list[int]:
+    """Return the edges from the first to the last with the best sum between them."""
     best: list[tuple[float, list[int]]] = [(0.0, [0])]
-    for j in range(1, last + 1):
+    for j in range(1, n_edges):
         ways = [
-            (
-                best[i][0] + scores[i, j] * (columns[j] - columns[i]) / w - COST,
-                [*best[i][1], j],
-            )
+            (best[i][0] + scores[i, j] - COST, [*best[i][1], j])
             for i in range(j)
             if (i, j) in scores and best[i][1]
         ]
         best.append(max(ways, default=(-np.inf, [])))
-    path = best[-1][1] or [0, last]
-    return [right[i] & ~right[j] for i, j in pairwise(path)]
+    return best[-1][1]
