@@ -139,9 +139,7 @@ def test_history_draws_in_the_place_of_an_ax():
 
 
 def test_what_has_no_history_is_refused(rows, forest):
-    with pytest.raises(
-        TypeError, match="got RandomForestClassifier; of a"
-    ):
+    with pytest.raises(TypeError, match="got RandomForestClassifier; of a"):
         HistoryDisplay.from_estimator(forest)
     with pytest.raises(NotFittedError):
         HistoryDisplay.from_estimator(make_pipeline())
