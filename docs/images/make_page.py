@@ -34,7 +34,7 @@ def write(rng):
             known = np.flatnonzero(digits.target[1287:] == int(digit)) + 1287
             image = np.pad(digits.images[rng.choice(known)] / 16, 1)
             drawn = ndimage.zoom(image, SIZE / 10, order=3)
-            drawn = np.clip((drawn - 0.42) * 5 + 0.5, 0, 1)
+            drawn = np.clip((drawn - 0.5) * 5 + 0.5, 0, 1)
             drawn = ndimage.rotate(drawn, rng.uniform(-5, 5), reshape=False, order=1)
             top = 70 + 185 * row + 1.5 * place + rng.integers(-6, 7)
             part = np.s_[int(top) : int(top) + len(drawn), left : left + len(drawn)]

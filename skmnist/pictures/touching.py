@@ -27,7 +27,7 @@ LEAST = 0.1
 # The lowest and the widest part that may be a digit, in heights of the writing.
 LOWEST, WIDEST = 0.6, 1.15
 # In the logarithm of a probability: what one digit more has to be worth.
-COST = 0.05
+COST = 0.3
 # Ink that is higher, in pixels, is judged on every second, third, ... pixel.
 HEIGHT = 60
 
