@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import LabelBinarizer
+from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
         *others, (name, last) = pipeline.steps
         # Not its memory, a folder of the machine that trained. Copies, since fitting
         # the pipeline again would fit its very steps.
-        return Pipeline([*copy.deepcopy(others), (name, to_sklearn(last))])
+        steps = [(other, _to_plain(step)) for other, step in others]
+        return Pipeline([*steps, (name, to_sklearn(last))])
     if not isinstance(pipeline, MNISTClassifier):
         raise TypeError(
             "to_sklearn takes a fitted MNISTClassifier or a pipeline that ends in one,"
@@ -93,6 +94,23 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
         )
     check_is_fitted(pipeline, "model_")
     return _to_mlp(pipeline)
+
+
+def _to_plain(step: Any) -> Any:
+    """Copy a step; the one of make_pipeline becomes scikit-learn's own."""
+    from skmnist.pipeline import ImageTransformer
+
+    step = copy.deepcopy(step)
+    if not isinstance(step, ImageTransformer):
+        return step
+    plain = FunctionTransformer(step.func, kw_args=step.kw_args)
+    if hasattr(step, "feature_names_in_"):
+        # Columns have names, so there are two dimensions, and it may compare them.
+        plain.set_params(validate=True)
+        plain.feature_names_in_ = step.feature_names_in_
+    if hasattr(step, "n_features_in_"):
+        plain.n_features_in_ = step.n_features_in_
+    return plain
 
 
 def _to_mlp(clf: "MNISTClassifier") -> MLPClassifier:

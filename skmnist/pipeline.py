@@ -1,13 +1,16 @@
 """Preprocessing and classifier in one scikit-learn pipeline."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Self, Unpack
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from skmnist._parameters import Routed, check_routed
 from skmnist.classifier import MNISTClassifier
@@ -31,6 +34,45 @@ class ClassifierParams(Routed, total=False):
     shuffle: bool
     verbose: int | str
     random_state: int | np.random.RandomState | None
+
+
+class ImageTransformer(FunctionTransformer):
+    """A ``FunctionTransformer`` that knows the features it is given and gives.
+
+    scikit-learn's own compares names of columns only if it refuses images of three
+    dimensions, and does not know how many pixels an image has. This one needs no
+    `fit`, as the other, but remembers names and pixels once it is fitted.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Remember the names of columns, if there are any, and the number of pixels."""
+        super().fit(X, y)
+        self._n_features_out = math.prod(np.shape(X)[1:])
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Apply the function, if the columns are those of `fit`.
+
+        Raises
+        ------
+        ValueError
+            If they are missing, renamed or in another order.
+        """
+        if hasattr(self, "n_features_in_"):
+            _check_feature_names(self, X, reset=False)
+        return self.func(X, **(self.kw_args or {}))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Return the names of the columns, or of the pixels: pixel0, pixel1, ..."""
+        check_is_fitted(self)
+        if input_features is None:
+            input_features = getattr(self, "feature_names_in_", None)
+        if input_features is None or len(input_features) != self._n_features_out:
+            input_features = [f"pixel{i}" for i in range(self._n_features_out)]
+        return np.asarray(input_features, dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_in_")
 
 
 def make_pipeline(
@@ -90,7 +132,7 @@ def make_pipeline(
         [
             (
                 "preprocess",
-                FunctionTransformer(flatten_and_scale, kw_args={"scale": scale}),
+                ImageTransformer(flatten_and_scale, kw_args={"scale": scale}),
             ),
             (
                 "classifier",

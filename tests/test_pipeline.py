@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skmnist import MNISTClassifier, flatten_and_scale, make_pipeline
+from skmnist import MNISTClassifier, flatten_and_scale, make_pipeline, to_sklearn
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def test_it_is_a_plain_pipeline_of_two_named_steps():
     pipe = make_pipeline()
     assert type(pipe) is Pipeline
     assert list(pipe.named_steps) == ["preprocess", "classifier"]
-    assert type(pipe["preprocess"]) is FunctionTransformer
+    assert isinstance(pipe["preprocess"], FunctionTransformer)
     assert type(pipe["classifier"]) is MNISTClassifier
     assert is_classifier(pipe)
 
@@ -72,6 +73,8 @@ def test_it_is_flattening_and_scaling_then_classifying(digits, pipe):
     assert pipe.predict(test_images).tolist() == proba.argmax(axis=1).tolist()
 
 
+# Of names in one of the two only.
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
 @pytest.mark.parametrize(
     "container",
     [
@@ -125,9 +128,7 @@ def test_it_is_shown_as_scikit_learn_shows_pipelines(pipe):
     assert (
         "('classifier', MNISTClassifier(epochs=2, random_state=0, units=16))" in shown
     )
-    assert (
-        "('preprocess', FunctionTransformer(func=<function flatten_and_scale" in shown
-    )
+    assert "('preprocess', ImageTransformer(func=<function flatten_and_scale" in shown
     html = pipe._repr_html_()
     assert "MNISTClassifier" in html
     assert "flatten_and_scale" in html
@@ -139,3 +140,61 @@ def test_the_transformer_needs_no_fit(digits):
     np.testing.assert_array_equal(
         make_pipeline()["preprocess"].transform(images), flatten_and_scale(images)
     )
+
+
+NAMES = [f"at{i}" for i in range(784)]
+FRAMES = {
+    "pandas": lambda X: pd.DataFrame(X.reshape(-1, 784), columns=NAMES),
+    "polars": lambda X: pl.DataFrame(X.reshape(-1, 784), schema=NAMES),
+}
+
+
+@pytest.mark.parametrize("container", FRAMES)
+@pytest.mark.parametrize("exported", [False, True])
+def test_columns_are_those_of_fit(digits, container, exported):
+    (images, y), (test_images, _) = digits
+    frame = FRAMES[container](test_images)
+    pipe = make_pipeline(8, 1, random_state=0).fit(FRAMES[container](images), y)
+    expected = make_pipeline(8, 1, random_state=0).fit(images, y).predict(test_images)
+    assert pipe.feature_names_in_.tolist() == NAMES
+    assert pipe[:-1].get_feature_names_out().tolist() == NAMES
+    if exported:
+        pipe = to_sklearn(pipe)
+    np.testing.assert_array_equal(pipe.predict(frame), expected)
+    renamed = FRAMES[container](test_images)
+    renamed.columns = [f"x{name}" for name in NAMES]
+    for wrong in (frame[NAMES[::-1]], frame[NAMES[1:]], renamed):
+        with pytest.raises(ValueError, match="feature names should match"):
+            pipe.predict(wrong)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        np.testing.assert_array_equal(
+            pipe.predict(test_images.reshape(-1, 784)), expected
+        )
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+@pytest.mark.parametrize("shape", [(-1, 28, 28), (-1, 28, 28, 1), (-1, 784)])
+def test_the_first_step_gives_frames_where_these_are_asked_for(
+    digits, container, shape
+):
+    (images, y), (test_images, _) = digits
+    images, test_images = images.reshape(shape), test_images.reshape(shape)
+    expected = make_pipeline(8, 1, random_state=0).fit(images, y).predict(test_images)
+    with sklearn.config_context(transform_output=container):
+        pipe = make_pipeline(8, 1, random_state=0).fit(images, y)
+        np.testing.assert_array_equal(pipe.predict(test_images), expected)
+        frame = pipe[:-1].transform(test_images)
+    assert type(frame).__module__.startswith(container)
+    assert list(frame.columns) == [f"pixel{i}" for i in range(784)]
+    np.testing.assert_array_equal(frame.to_numpy(), flatten_and_scale(test_images))
+    assert pipe[:-1].get_feature_names_out().tolist() == list(frame.columns)
+
+
+def test_frames_asked_for_keep_the_names_of_columns(digits):
+    (images, y), (test_images, _) = digits
+    pipe = make_pipeline(8, 1, random_state=0).set_output(transform="pandas")
+    pipe.fit(FRAMES["pandas"](images), y)
+    frame = FRAMES["pandas"](test_images)
+    assert list(pipe[:-1].transform(frame).columns) == NAMES
+    with pytest.raises(ValueError, match="feature names should match"):
+        pipe.predict(frame[NAMES[::-1]])
