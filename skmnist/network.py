@@ -73,7 +73,8 @@ def build_network(
                     dropout, seed=int(next(seeds)), name=f"dropout_{number}"
                 )
             )
-    layers.append(dense(n_classes, "output", activation="softmax"))
+    # Under mixed precision, probabilities would be float16, and hardly sum to 1.
+    layers.append(dense(n_classes, "output", activation="softmax", dtype="float32"))
     return keras.Sequential(layers, name="skmnist")
 
 
@@ -123,7 +124,8 @@ def _predict_one(model: keras.Model, x: NDArray[np.float32]) -> NDArray[np.float
         activate = _NUMPY_ACTIVATIONS.get(layer.activation)
         if activate is None:
             activate = _through_keras(layer.activation)
-        x = x @ np.asarray(_value(layer.kernel))
+        kernel = np.asarray(_value(layer.kernel))
+        x = x.astype(kernel.dtype, copy=False) @ kernel
         x += np.asarray(_value(layer.bias))
         x = activate(x)
     return x
@@ -162,7 +164,7 @@ if keras.backend.backend() == "tensorflow":
         def forward(x: "tf.Tensor", *weights: "tf.Tensor") -> "tf.Tensor":
             pairs = zip(weights[::2], weights[1::2], strict=True)
             for activation, (kernel, bias) in zip(activations, pairs, strict=True):
-                x = activation(tf.matmul(x, kernel) + bias)
+                x = activation(tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias)
             return x
 
         rows = tf.TensorSpec((BLOCK_ROWS, weights[0].shape[0]), tf.float32)

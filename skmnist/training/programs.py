@@ -145,9 +145,11 @@ class Program:
         return self.called_for.variables[place].value.handle
 
 
-def metrics(model: keras.Model) -> dict[str, float]:
+def metrics(model: keras.Model) -> dict[str, Any]:
     """Return loss and metrics of the last run, or of a run so far."""
-    return {name: float(v) for name, v in model.get_metrics_result().items()}
+    values = {n: np.asarray(v) for n, v in model.get_metrics_result().items()}
+    # As Keras' loop has it, a metric with several values stays an array.
+    return {n: v if v.ndim else float(v) for n, v in values.items()}
 
 
 _programs: dict[str, Program] = {}
@@ -190,14 +192,16 @@ def _configuration(model: keras.Model, batch_size: int) -> str | None:
             }
         if isinstance(config, list | tuple):
             return [essence(value) for value in config]
-        # Parameters from a grid that is an array are NumPy's.
-        return config.item() if isinstance(config, np.generic) else config
+        return config
 
     try:
         with warnings.catch_warnings():
             # Keras warns of lambdas as if this were for saving the model.
             warnings.filterwarnings("ignore", ".*includes a `lambda`", UserWarning)
             config = [model.get_config(), model.get_compile_config(), batch_size]
+        # A policy has nothing but a name.
+        config.append([layer.dtype_policy.name for layer in (model, *model.layers)])
         return json.dumps(essence(config))
-    except (TypeError, ValueError):
+    except Exception:
+        # What is the user's own may have no configuration, or fail to tell it.
         return None
