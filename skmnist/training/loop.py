@@ -63,6 +63,11 @@ def train(
     -------
     dict of str to list of float
         Loss and metrics, one value for each epoch, `history` included.
+
+    Raises
+    ------
+    ValueError
+        If training has diverged: the loss is NaN, or weights are not finite.
     """
     history = history or {}
     first = len(history.get("loss", ()))
@@ -101,10 +106,25 @@ def train(
         )
         run = _compiled_epoch(model, batches, validation, callbacks, memory)
         _run_epochs(model, run, numbers, callbacks)
-    return history | {
+    history = history | {
         name: history.get(name, []) + values
         for name, values in model.history.history.items()
     }
+    _check_finite(model, history)
+    return history
+
+
+def _check_finite(model: keras.Model, history: History) -> None:
+    """Refuse a model whose training has diverged."""
+    losses = history["loss"]
+    if np.isnan(losses[-1]) or not all(
+        np.isfinite(weights).all() for weights in model.get_weights()
+    ):
+        raise ValueError(
+            f"Training has diverged: after {len(losses)} epochs the loss is"
+            f" {losses[-1]:g} and not all weights are finite. Lower the learning rate"
+            " (optimizer__learning_rate), or scale the features to about 1."
+        )
 
 
 def _compiled_epoch(
