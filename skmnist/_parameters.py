@@ -61,6 +61,14 @@ class Routed(TypedDict, total=False):
     optimizer__weight_decay: float
 
 
+def to_python(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters with Python's numbers for NumPy's, as grids have them."""
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in params.items()
+    }
+
+
 def is_routed(name: str) -> bool:
     """Whether a parameter is one to pass on."""
     return name.split("__")[0] in ROUTES and "__" in name

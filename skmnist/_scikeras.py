@@ -9,26 +9,23 @@ full. Each correction may go when the oldest scikeras that is supported does it 
 import copy
 import inspect
 import math
-import pickle
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import keras
 import numpy as np
-import scikeras
 from numpy.typing import ArrayLike, NDArray
-from scikeras import wrappers
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils._param_validation import validate_parameter_constraints
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
+from skmnist._files import SavedByParts
+from skmnist._forks import check_threads
+from skmnist._objects import put_together, take_apart
 from skmnist._parameters import (
     Routed,
     check_known,
@@ -36,18 +33,37 @@ from skmnist._parameters import (
     draw_seed,
     is_routed,
     refuse_keyword,
+    to_python,
 )
-from skmnist._version import __version__
-from skmnist.training.variables import assign, state_variables
+from skmnist._weights import mean_weight, weigh
+from skmnist.training.variables import (
+    assign,
+    dtype_policy,
+    state_variables,
+    take_over,
+)
 
 
-class KerasClassifier(wrappers.KerasClassifier):
+class Prepared(NamedTuple):
+    """Data to train on."""
+
+    # Features, targets and, if not all are the same, weights.
+    arrays: tuple[NDArray[Any], ...]
+    # As validation has them: without the weights of classes, which are for training.
+    held_out: tuple[NDArray[Any], ...]
+    # Those that have a weight.
+    rows: NDArray[np.intp]
+    labels: NDArray[Any]
+
+
+class KerasClassifier(SavedByParts):
     """What a classifier around a Keras network has to do, whatever the network.
 
     A subclass sets its parameters in ``__init__``, those of scikeras that it uses
-    among them, and hands the rest to `_route`. It builds ``model_`` itself, and
-    implements `fit` and `predict_proba` with the methods below: `_check` and `_encode`
-    the data, `_compile` the model, train, all of it within `_all_or_nothing`.
+    among them, and hands the rest to `_route`. It says in `_build` what network to
+    build, and implements `fit` and `predict_proba` with the methods below: `_check` and
+    `_encode` the data, `_start` or `_go_on` with the model, train, all of it within
+    `_all_or_nothing`.
     """
 
     # Parameters.
@@ -56,6 +72,8 @@ class KerasClassifier(wrappers.KerasClassifier):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
     # Those that an option of Keras' `fit`, such as `fit__epochs`, may override.
     _fit_parameters: ClassVar[tuple[str, ...]] = ()
+    # Those that decide which network is built.
+    _network_parameters: ClassVar[tuple[str, ...]] = ()
 
     def _route(self, routed: Mapping[str, Any]) -> None:
         """Take the parameters to pass on, when the subclass has set its own."""
@@ -103,7 +121,7 @@ class KerasClassifier(wrappers.KerasClassifier):
     def _settings(self) -> dict[str, Any]:
         """Check all parameters, and return those of training."""
         # scikeras 0.13 checks none: epochs=0 trains nothing.
-        params = self.get_params(deep=False)
+        params = to_python(self.get_params(deep=False))
         if "routed" in params:
             refuse_keyword(type(self).__name__, "routed", ())
         settings = {name: params[name] for name in self._fit_parameters} | {
@@ -199,72 +217,89 @@ class KerasClassifier(wrappers.KerasClassifier):
         classes: ArrayLike | None = None,
         *,
         new: bool,
-    ) -> tuple[tuple[NDArray[Any], ...], NDArray[np.intp], NDArray[Any]]:
-        """Return arrays to train on, their rows that have a weight, and labels."""
+    ) -> Prepared:
+        """Check, encode and weigh data to train on."""
         X, y = self._check(X, y, classes, new=new)
-        arrays = X, self._encode(y)
-        weights = self._weigh(y, sample_weight)
-        if weights is None:
-            return arrays, np.arange(len(y)), y
-        return (*arrays, weights), np.flatnonzero(weights), y
-
-    def _weigh(
-        self, y: NDArray[Any], sample_weight: ArrayLike | None
-    ) -> NDArray[np.float32] | None:
-        """Return the weight of each sample, its class's included, or None."""
-        if sample_weight is None and self.class_weight is None:
-            return None
-        weights = _check_sample_weight(
-            sample_weight, y, dtype=np.float32, ensure_non_negative=True
-        )
-        if self.class_weight is not None and weights.any():
-            # Not in place, as in scikeras 0.13: the array may be the caller's.
-            weights = weights * self._weights_of_classes(y, np.flatnonzero(weights))
-            if not (np.isfinite(weights) & (weights >= 0)).all():
-                raise ValueError(
-                    "class_weight must be finite and not negative, got"
-                    f" {self.class_weight}."
-                )
-        if not weights.any():
-            raise ValueError("All samples have weight 0: there is nothing to train on.")
-        return weights.astype(np.float32, copy=False)
-
-    def _weights_of_classes(
-        self, y: NDArray[Any], rows: NDArray[np.intp]
-    ) -> NDArray[np.float64]:
-        """Return the weight of each sample's class; `rows` are those that count."""
-        if not isinstance(self.class_weight, Mapping):
-            return compute_sample_weight(self.class_weight, y, indices=rows)
-        # scikit-learn 1.9 looks the label "3" up as a number, and refuses the weight of
-        # a class that `y`, which may be a part of the data, lacks.
-        labels = self.classes_.tolist()
-        if unknown := [key for key in self.class_weight if key not in labels]:
-            raise ValueError(
-                f"class_weight has {unknown}, but the labels are {labels}."
-            )
-        weights = [float(self.class_weight.get(label, 1)) for label in labels]
-        return np.array(weights)[np.searchsorted(self.classes_, y)]
+        weights, given = weigh(y, sample_weight, self.class_weight, self.classes_)
+        if new or not hasattr(self, "_mean_weight"):
+            # Weights count beside this one, so that a constant factor changes nothing.
+            self._mean_weight = 1.0 if weights is None else mean_weight(weights)
+        arrays: tuple[NDArray[Any], ...] = (X, self._encode(y))
+        held_out = arrays
+        if weights is not None:
+            arrays = *arrays, (weights / self._mean_weight).astype(np.float32)
+        if given is not None:
+            held_out = *held_out, (given / mean_weight(given)).astype(np.float32)
+        rows = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
+        return Prepared(arrays, held_out, rows, y)
 
     # The model.
 
-    def _compile(self, settings: Mapping[str, Any], n_samples: int) -> None:
-        """Compile `model_`, to be trained on a number of samples."""
-        compiling = copy.copy(self)
+    def _build(self) -> keras.Model:
+        """Build the network, with new weights."""
+        raise NotImplementedError
+
+    def _recipe(self) -> dict[str, Any]:
+        """Return the parameters by which a model is built and compiled."""
+        own = {*self._network_parameters, "optimizer", "loss", "metrics"}
+        routes = {"compile", "loss", "metrics", "optimizer"}
+        return {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name in own or (is_routed(name) and name.split("__")[0] in routes)
+        }
+
+    def _start(self, settings: Mapping[str, Any], n_samples: int) -> None:
+        """Start with a new model, to be trained on a number of samples."""
+        self._n_steps = settings["epochs"] * math.ceil(
+            n_samples / settings["batch_size"]
+        )
+        self._made_of = self._recipe()
+        self.model_ = self._make_model(keras.config.dtype_policy().name)
+
+    def _go_on(self) -> None:
+        """Let the model that is there heed parameters that were set since."""
+        # scikeras 0.13 does not look.
+        recipe, made_of = self._recipe(), self._made_of
+        changed = [
+            name
+            for name in recipe | made_of
+            if not _same(recipe.get(name), made_of.get(name))
+        ]
+        for name in self._network_parameters:
+            if name in changed:
+                raise ValueError(
+                    f"{name}={recipe[name]!r} cannot be trained on with: the network"
+                    f" was built with {name}={made_of[name]!r}. Set it back, or fit"
+                    " anew with warm_start=False."
+                )
+        if changed:
+            # Another model, since the old one may be needed if training fails.
+            old, self._made_of = self.model_, recipe
+            self.model_ = self._make_model(old.dtype_policy.name)
+            take_over(self.model_, old)
+
+    def _make_model(self, dtype: str) -> keras.Model:
+        """Build and compile a model, under a dtype policy of Keras."""
+        maker = copy.copy(self)
+        maker.__dict__.update(to_python(self._recipe()))
         # scikeras 0.13 does not pass parameters on to an optimizer's parameter.
         name = "optimizer__learning_rate"
-        if inspect.isclass(schedule := getattr(self, name, None)):
+        if inspect.isclass(schedule := getattr(maker, name, None)):
             options = {
                 routed.removeprefix(f"{name}__"): value
-                for routed, value in self.__dict__.items()
+                for routed, value in maker.__dict__.items()
                 if routed.startswith(f"{name}__")
             }
             if "decay_steps" in inspect.signature(schedule).parameters:
                 # If not told otherwise, it lasts as long as training does.
-                batches = math.ceil(n_samples / settings["batch_size"])
-                options = {"decay_steps": settings["epochs"] * batches} | options
-            compiling.__dict__[name] = schedule(**options)
-        self.model_.compile(**compiling._get_compile_kwargs())
-        self.model_.optimizer.build(self.model_.trainable_variables)
+                options = {"decay_steps": self._n_steps} | options
+            maker.__dict__[name] = schedule(**options)
+        with dtype_policy(dtype):
+            model = maker._build()
+            model.compile(**maker._get_compile_kwargs())
+            model.optimizer.build(model.trainable_variables)
+        return model
 
     def _get_compile_kwargs(self) -> dict[str, Any]:
         kwargs = super()._get_compile_kwargs()
@@ -276,10 +311,7 @@ class KerasClassifier(wrappers.KerasClassifier):
             kwargs["loss"] = self.loss
         # scikeras 0.13 compiles every model with the very optimizer, loss and metrics
         # it was given, and an optimizer cannot serve a second model.
-        new = {}
-        if not isinstance(self.optimizer, keras.optimizers.Optimizer):
-            new["optimizer"] = kwargs.pop("optimizer")  # was made just now
-        return keras.tree.map_structure(_renew, kwargs) | new
+        return {name: put_together(take_apart(kwargs[name])) for name in kwargs}
 
     def _keras_callbacks(self) -> list[keras.callbacks.Callback]:
         """Let scikeras make callbacks from classes and routed parameters."""
@@ -291,6 +323,7 @@ class KerasClassifier(wrappers.KerasClassifier):
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Leave everything as it was if anything fails or is interrupted."""
+        check_threads()
         # After a call that fails, scikeras 0.13 is half another estimator.
         before = self.__dict__.copy()
         generator = self.random_state
@@ -308,34 +341,6 @@ class KerasClassifier(wrappers.KerasClassifier):
                 generator.set_state(drawn)
             raise
 
-    # Files.
-
-    def __copy__(self) -> Self:
-        # The default would take `__getstate__`, which is for pickling.
-        copied = type(self).__new__(type(self))
-        copied.__dict__.update(self.__dict__)
-        return copied
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if self.initialized_:
-            # scikeras 0.13 cannot be saved with callbacks that cannot.
-            try:
-                pickle.dumps(self.callbacks)
-            except Exception as error:
-                warnings.warn(
-                    f"Saved without its callbacks, which cannot be pickled: {error}",
-                    UserWarning,
-                    stacklevel=2,
-                )
-                state["callbacks"] = None
-        return state
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The versions come first in the file, so that they are told even if the rest
-        # cannot be read with others.
-        return _new_from_file, (type(self), _versions()), self.__getstate__()
-
 
 def check_two_classes(y: NDArray[Any]) -> None:
     """Refuse labels of one class."""
@@ -347,39 +352,6 @@ def check_two_classes(y: NDArray[Any]) -> None:
         )
 
 
-def _renew(item: Any) -> Any:
-    """Make a Keras object anew, without the variables that it may have by now."""
-    kinds = (keras.optimizers.Optimizer, keras.losses.Loss, keras.metrics.Metric)
-    return (
-        type(item).from_config(item.get_config()) if isinstance(item, kinds) else item
-    )
-
-
-def _versions() -> dict[str, str]:
-    """Return the versions of all that a saved classifier is made of."""
-    return {
-        "skmnist": __version__,
-        "scikeras": scikeras.__version__,
-        "keras": keras.__version__,
-    }
-
-
-def _new_from_file(
-    cls: type[KerasClassifier], written: dict[str, str]
-) -> KerasClassifier:
-    """Make a classifier to be filled from a file, comparing versions."""
-    differing = [n for n, version in _versions().items() if written[n] != version]
-    if differing:
-        then, now = (
-            ", ".join(f"{name} {versions[name]}" for name in differing)
-            for versions in (written, _versions())
-        )
-        warnings.warn(
-            InconsistentVersionWarning(
-                estimator_name=cls.__name__,
-                original_sklearn_version=then,
-                current_sklearn_version=now,
-            ),
-            stacklevel=2,
-        )
-    return cls.__new__(cls)
+def _same(a: Any, b: Any) -> bool:
+    """Whether two values of a parameter are the same."""
+    return a is b or bool(np.array_equal(a, b))

@@ -14,6 +14,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skmnist._forks import check_threads
 from skmnist._parameters import Routed, check_known
 from skmnist._scikeras import KerasClassifier, check_two_classes
 from skmnist.network import build_network, predict_proba
@@ -21,6 +22,7 @@ from skmnist.training.batches import Batches
 from skmnist.training.callbacks import (
     CallbackSupportMixin,
     epoch_tasks,
+    lend,
     with_callbacks,
 )
 from skmnist.training.loop import train
@@ -151,6 +153,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         "memory": [str, os.PathLike, HasMethods("cache"), None],
     }
     _fit_parameters = (*ORDER, "epochs", "validation_split", "verbose")
+    _network_parameters = ("units", "activation", "dropout")
     _remedy_for_images = "Flatten images with flatten_and_scale, or use make_pipeline."
     _remedy_for_one = "To predict one image, pass X[np.newaxis]."
 
@@ -282,8 +285,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         settings = self._settings()
         with self._all_or_nothing():
             X, y = self._check(X, y, new=True)
-            self.model_ = self._build()
-            self._compile(settings, len(X))
+            self._start(settings, len(X))
         return self
 
     def _fit(
@@ -304,7 +306,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         new = not (self.initialized_ and (incremental or self.warm_start))
         tasks = [] if incremental else epoch_tasks(self, epochs, X, y, sample_weight)
         with self._all_or_nothing():
-            arrays, rows, labels = self._prepare(X, y, sample_weight, classes, new=new)
+            data = self._prepare(X, y, sample_weight, classes, new=new)
+            rows, labels = data.rows, data.labels
             validation = None
             if X_val is not None and y_val is not None:
                 X_val, y_val = self._check(X_val, y_val, new=False)
@@ -321,24 +324,26 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
                         stratify=labels[rows],
                         random_state=self._seed,
                     )
-                    validation = Batches(arrays, others, batch_size=batch_size)
+                    validation = Batches(data.held_out, others, batch_size=batch_size)
             if new:
-                self.model_ = self._build()
-                self._compile(settings, len(rows))
+                self._start(settings, len(rows))
+            else:
+                self._go_on()
             callbacks = self._keras_callbacks()
             # Another fit may take these epochs, if no callback changes what they do.
             repeatable = self.random_state is not None and not callbacks
             order = {name: settings.pop(name) for name in ORDER}
             del settings["validation_split"]
-            self.history_ = train(
-                self.model_,
-                Batches(arrays, rows, seed=self._seed, **order),
-                validation,
-                history=self.history_,
-                callbacks=[*callbacks, *tasks],
-                memory=self.memory if repeatable and not incremental else None,
-                **settings | {"epochs": epochs},
-            )
+            with lend(callbacks):
+                self.history_ = train(
+                    self.model_,
+                    Batches(data.arrays, rows, seed=self._seed, **order),
+                    validation,
+                    history=self.history_,
+                    callbacks=[*callbacks, *tasks],
+                    memory=self.memory if repeatable and not incremental else None,
+                    **settings | {"epochs": epochs},
+                )
         return self
 
     def _build(self) -> keras.Model:
@@ -381,6 +386,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
             If `X` is unusable or its features are not those seen in `fit`.
         """
         check_is_fitted(self, "model_")
+        check_threads()
         return predict_proba(self.model_, self._validate(X, reset=False))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -1,6 +1,8 @@
 """Callbacks: scikit-learn's are told of every epoch, some of Keras' of every batch."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import keras
@@ -21,6 +23,7 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
 __all__ = [
     "CallbackSupportMixin",
     "epoch_tasks",
+    "lend",
     "looks_at_batches",
     "with_callbacks",
 ]
@@ -85,6 +88,37 @@ class EpochTasks(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         self.fit.call_on_fit_task_end(**self.arguments)
+
+
+@contextmanager
+def lend(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
+    """Take back from callbacks, after a training, what they need no longer.
+
+    They are the user's own objects, which may be read afterwards, and parameters of the
+    estimator, which are copied with it. So they keep what they noted, but for the
+    model, copies of its weights, and what cannot be copied, such as open files.
+    """
+    before = [dict(vars(callback)) for callback in callbacks]
+    try:
+        yield
+    finally:
+        for callback, attributes in zip(callbacks, before, strict=True):
+            for name, value in dict(vars(callback)).items():
+                if name not in attributes and not _is_note(name, value):
+                    del vars(callback)[name]
+                elif value is not attributes.get(name) and not _is_note(name, value):
+                    vars(callback)[name] = attributes[name]
+
+
+def _is_note(name: str, value: Any) -> bool:
+    """Whether an attribute of a callback can be kept."""
+    if name in ("_model", "best_weights"):
+        return False
+    try:
+        copy.deepcopy(value)
+    except Exception:
+        return False
+    return True
 
 
 _BATCH_HOOKS = (

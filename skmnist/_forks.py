@@ -1,0 +1,43 @@
+"""Processes forked from one that had used TensorFlow.
+
+Its threads do not live on in them: what waits for one waits for ever.
+"""
+
+import os
+
+_used = False
+_lost = False
+
+
+def _notice() -> None:
+    global _lost
+    _lost = _used
+
+
+# Not everywhere can a process be forked.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_notice)
+
+
+def has_lost_threads() -> bool:
+    """Whether this process was forked from one that had used TensorFlow."""
+    return _lost
+
+
+def check_threads() -> None:
+    """Refuse to use TensorFlow where it would hang, else note that it is used.
+
+    Raises
+    ------
+    RuntimeError
+        If this process was forked from one that had used TensorFlow.
+    """
+    global _used
+    if _lost:
+        raise RuntimeError(
+            "This process was forked from one that had used TensorFlow, whose threads"
+            " do not survive a fork: it would hang here. Start processes with"
+            " multiprocessing.get_context('spawn') or joblib, use TensorFlow only after"
+            " the fork, or predict with to_sklearn(...), made before it."
+        )
+    _used = True
