@@ -101,7 +101,7 @@ class SavedByParts(wrappers.KerasClassifier):
         # If TensorFlow would hang, the error is for the first use: one in unpickling
         # ends a worker of multiprocessing, which then waits.
         if self.initialized_ and not has_lost_threads():
-            self.model_ = self.model_.restore(self)
+            self.__dict__["model_"] = self.model_.restore(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The versions come first in the file, so that they are told even if the rest

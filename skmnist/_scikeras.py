@@ -156,6 +156,22 @@ class KerasClassifier(SavedByParts):
     # seen in fit and drops samples of weight 0.
     score = ClassifierMixin.score
 
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Data of any real dtype.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The most probable labels, of the dtype given to `fit`.
+        """
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
     # Data.
 
     _remedy_for_images = "Make each sample a row: X.reshape(len(X), -1)."

@@ -73,7 +73,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Weights of the classes, which multiply `sample_weight`. A label left out has
         weight 1; "balanced" is the inverse of a class's frequency in the training data.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit, with further epochs.
+        Whether `fit` goes on from the last fit, with further epochs. What was set since
+        counts, but for a change of `units`, `activation` or `dropout`, an error.
     shuffle : bool, default=True
         Whether to shuffle the training data before each epoch.
     verbose : {0, 1, 2}, default=0
@@ -216,7 +217,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         y : array-like of shape (n_samples,)
             Labels: ints, strings, bools.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative. Samples of weight 0 are left out.
+            Weights, not negative, which count beside their mean. Samples of weight 0 are
+            left out.
         X_val : array-like of shape (n_validation_samples, n_features), default=None
             Validation data, looked at after each epoch and never trained on.
         y_val : array-like of shape (n_validation_samples,), default=None
@@ -230,7 +232,10 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Raises
         ------
         ValueError or TypeError
-            If a parameter or the data are unusable. The classifier is then as it was.
+            If a parameter or the data are unusable, or training diverges. The
+            classifier is then as it was.
+        RuntimeError
+            In a process forked from one that had used TensorFlow.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -252,7 +257,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         classes : array-like of shape (n_classes,), default=None
             All labels there will be, for the first call; by default those in `y`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative. Samples of weight 0 are left out.
+            Weights, not negative, which count beside the mean of the first call.
 
         Returns
         -------
@@ -388,19 +393,3 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         check_is_fitted(self, "model_")
         check_threads()
         return predict_proba(self.model_, self._validate(X, reset=False))
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Data of any real dtype.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The most probable labels, of the dtype given to `fit`.
-        """
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]

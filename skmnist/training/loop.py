@@ -82,6 +82,7 @@ def train(
         keras.backend.backend() != "tensorflow"
         or model.run_eagerly
         or fit_options
+        or not all(layer.trainable for layer in model.layers)
         or any(looks_at_batches(callback) for callback in callbacks)
     ):
         model.fit(
