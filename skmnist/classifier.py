@@ -217,8 +217,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         y : array-like of shape (n_samples,)
             Labels: ints, strings, bools.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative, which count beside their mean. Samples of weight 0 are
-            left out.
+            Weights, not negative, which count beside their mean. Samples of weight 0
+            are left out.
         X_val : array-like of shape (n_validation_samples, n_features), default=None
             Validation data, looked at after each epoch and never trained on.
         y_val : array-like of shape (n_validation_samples,), default=None

@@ -1,0 +1,221 @@
+"""Property tests: any input of a kind, and any order of calls.
+
+``HYPOTHESIS_PROFILE=long`` runs 5,000 examples of each instead of 200.
+"""
+
+import os
+import pickle
+import warnings
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from skmnist import MNISTClassifier, flatten_and_scale
+
+pytest.importorskip("hypothesis")
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+# The first call of a kind compiles, so times say nothing of a single example.
+quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("default", max_examples=200, **quiet)
+settings.register_profile("long", max_examples=5000, **quiet)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+N, WIDTH = 24, 4
+rng = np.random.default_rng(0)
+X, Y = rng.integers(0, 200, (N, WIDTH)), np.arange(N) % 3
+
+CONTAINERS = {
+    "array": np.asarray,
+    "list": np.ndarray.tolist,
+    "columns first": np.asfortranarray,
+    "every other": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "reversed twice": lambda x: x[::-1].copy()[::-1],
+    "byte-swapped": lambda x: x.astype(x.dtype.newbyteorder()),
+    "memmap": lambda x: np.ascontiguousarray(x).view(np.memmap),
+    "frame": lambda x: pd.DataFrame(x).rename(columns=str),
+    "mixed frame": lambda x: pd.DataFrame(x).astype({0: np.float64}),
+    "objects": lambda x: x.astype(object),
+}
+DTYPES = ["u1", "u2", "u4", "u8", "i2", "i4", "i8", "f2", "f4", "f8"]
+
+
+@given(
+    st.sampled_from(DTYPES),
+    st.sampled_from(sorted(CONTAINERS)),
+    arrays.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=6),
+    st.data(),
+)
+def test_images_are_divided_whatever_holds_them(dtype, container, shape, data):
+    values = data.draw(arrays.arrays("u1", shape))
+    if values.ndim == 3 and "frame" in container:
+        values = values.reshape(len(values), -1)
+    given_images = CONTAINERS[container](values.astype(dtype))
+    with warnings.catch_warnings():
+        # Of images that look scaled, or inverted.
+        warnings.simplefilter("ignore", UserWarning)
+        result = flatten_and_scale(given_images)
+    expected = values.reshape(len(values), -1).astype(np.float32) / np.float32(255)
+    assert result.dtype == np.float32
+    assert result.flags.c_contiguous
+    np.testing.assert_array_equal(result, expected)
+
+
+def small(**params):
+    params = {"units": 4, "epochs": 1, "batch_size": 8, "random_state": 0} | params
+    return MNISTClassifier(**params)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return small().fit(X, Y).predict_proba(X)
+
+
+@given(st.sampled_from(DTYPES), st.sampled_from(sorted(CONTAINERS)), st.data())
+def test_the_same_numbers_train_the_same_network(expected, dtype, container, data):
+    x = CONTAINERS[container](X.astype(dtype))
+    labels = data.draw(
+        st.lists(
+            st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=5),
+            min_size=3,
+            max_size=3,
+            unique=True,
+        )
+        | st.lists(st.integers(-(2**40), 2**40), min_size=3, max_size=3, unique=True)
+    )
+    labels = np.array(sorted(labels))
+    clf = small().fit(x, labels[Y])
+    assert clf.classes_.tolist() == labels.tolist()
+    np.testing.assert_array_equal(clf.predict_proba(x), expected)
+    assert clf.predict(x).tolist() == labels[expected.argmax(axis=1)].tolist()
+
+
+@pytest.fixture(scope="module")
+def clf():
+    return small().fit(X, Y)
+
+
+@given(st.lists(st.integers(0, N - 1), min_size=2, max_size=600))
+def test_a_row_does_not_depend_on_its_company(clf, expected, rows):
+    np.testing.assert_array_equal(clf.predict_proba(X[rows]), expected[rows])
+
+
+class Fail(keras.callbacks.Callback):
+    """Interrupt a training at the end of its first epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        raise KeyboardInterrupt
+
+
+class Calls(RuleBasedStateMachine):
+    """Any order of calls, beside a list of the epochs that they come to.
+
+    The classifier must be what one that was trained these epochs in one go is.
+    """
+
+    known: dict = {}
+
+    def __init__(self):
+        super().__init__()
+        self.clf = small().set_params(**rate(0.01))
+        self.epochs, self.warm, self.rate, self.rates = 1, False, 0.01, None
+
+    def check(self):
+        """Compare with one `fit`, or as many as there were rates."""
+        if self.rates is None:
+            assert not hasattr(self.clf, "model_")
+            return
+        key = tuple(self.rates)
+        if key not in self.known:
+            oracle = small().set_params(**rate(key[0])).initialize(X, Y)
+            for value in key:
+                oracle.set_params(**rate(value)).partial_fit(X, Y)
+            self.known[key] = oracle.predict_proba(X), oracle.history_
+        proba, history = self.known[key]
+        np.testing.assert_array_equal(self.clf.predict_proba(X), proba)
+        assert self.clf.history_ == history
+
+    @rule()
+    def fit(self):
+        self.clf.fit(X, Y)
+        new = [self.rate] * self.epochs
+        self.rates = [*self.rates, *new] if self.warm and self.rates else new
+        self.check()
+
+    @rule()
+    def partial_fit(self):
+        self.clf.partial_fit(X, Y)
+        self.rates = [*(self.rates or []), self.rate]
+        self.check()
+
+    @rule(value=st.sampled_from([0.01, 0.1]))
+    def set_rate(self, value):
+        self.rate = value
+        self.clf.set_params(**rate(value))
+
+    @rule(epochs=st.integers(1, 2), warm=st.booleans())
+    def set_course(self, epochs, warm):
+        self.epochs, self.warm = epochs, warm
+        self.clf.set_params(epochs=np.int64(epochs), warm_start=warm)
+
+    @rule()
+    def pickle(self):
+        self.clf = pickle.loads(pickle.dumps(self.clf))
+        self.check()
+
+    @rule()
+    def clone(self):
+        other = clone(self.clf)
+        assert not hasattr(other, "model_")
+        assert other.get_params() == self.clf.get_params()
+
+    @rule()
+    def start_over_from_a_clone(self):
+        self.clf, self.rates = clone(self.clf), None
+        self.check()
+
+    @rule(
+        method=st.sampled_from(["fit", "partial_fit"]),
+        bad=st.sampled_from(["y", "X", "epochs", "interrupt", "diverge"]),
+    )
+    def refused(self, method, bad):
+        before = self.clf.get_params()
+        changed = {
+            "epochs": {"epochs": 0, "batch_size": 0},
+            "interrupt": {"callbacks": Fail()},
+            "diverge": rate(1e38),
+        }.get(bad, {})
+        self.clf.set_params(**changed)
+        x = X * np.nan if bad == "X" else X
+        with pytest.raises((ValueError, KeyboardInterrupt)):
+            getattr(self.clf, method)(x, Y[1:] if bad == "y" else Y)
+        self.clf.set_params(
+            **{name: before[name] for name in changed if name in before}
+        )
+        if bad == "diverge":
+            self.clf.set_params(**rate(self.rate))
+        self.check()
+
+    @precondition(lambda self: self.rates)
+    @rule()
+    def another_network(self):
+        self.clf.set_params(units=5)
+        with pytest.raises(ValueError, match="units=5 cannot be trained on with"):
+            self.clf.partial_fit(X, Y)
+        self.clf.set_params(units=4)
+        self.check()
+
+
+def rate(value):
+    return {"optimizer": "sgd", "optimizer__learning_rate": value}
+
+
+TestCalls = Calls.TestCase
+TestCalls.settings = settings(stateful_step_count=8)
