@@ -6,6 +6,7 @@
 import os
 import pickle
 import warnings
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -120,7 +121,7 @@ class Calls(RuleBasedStateMachine):
     The classifier must be what one that was trained these epochs in one go is.
     """
 
-    known: dict = {}
+    known: ClassVar[dict] = {}
 
     def __init__(self):
         super().__init__()
