@@ -2,6 +2,8 @@
 
 import doctest
 import os
+import sys
+from pathlib import Path
 
 from skmnist import __version__
 
@@ -13,18 +15,27 @@ author = "The skmnist developers"
 copyright = f"2026, {author}"
 version = release = __version__
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for mathml
 extensions = [
+    "mathml",
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 
 html_theme = "furo"
 html_title = f"skmnist {release}"
+html_static_path = ["_static"]
+html_css_files = ["skmnist.css"]
+html_math_renderer = "mathml"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say more
@@ -41,14 +52,43 @@ numpydoc_validation_checks = {
     "SA03",  # descriptions that begin with a capital, as scikit-learn's name does not
 }
 
+# In the order in which one would read them.
+STORIES = [
+    "plot_lesson.py",
+    "plot_mistakes.py",
+    "plot_units.py",
+    "plot_read_page.py",
+    "plot_own_hand.py",
+    "plot_grid_search.py",
+    "plot_ship.py",
+]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    # The others train for long, or need a cluster: they stay scripts.
+    "ignore_pattern": r"^(?!plot_)",
+    "within_subsection_order": STORIES.index,
+    "capture_repr": (),
+    "doc_module": ("skmnist",),
+    "reference_url": {"skmnist": None},
+    "backreferences_dir": "gallery/backreferences",
+    "show_memory": False,
+    "write_computation_times": False,
+}
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
+
 plot_formats = ["png"]
 plot_html_show_formats = False
 plot_html_show_source_link = False
+plot_working_directory = str(HERE)
 plot_rcparams = {"savefig.bbox": "tight"}
 
 doctest_default_flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Blocks that need MNIST run where SKMNIST_DATA names it.
-doctest_global_setup = """
+doctest_global_setup = f"images = {str(HERE / 'images')!r}" + """
 import os
 from importlib.util import find_spec
 

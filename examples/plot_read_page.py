@@ -12,42 +12,39 @@ of 28x28 pixels. A photo is neither: ``find_digits`` makes the one of the other.
 # A page
 # ------
 # To have one here, digits are written in blue ink onto paper, a little askew, and a
-# shadow falls on it. They are by a writer whom the network does not know. A photo of
+# shadow falls on it. They are by writers whom the network does not know. A photo of
 # your own would do as well: wherever ``page`` is used below, its path may stand.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
+from scipy import ndimage
 from sklearn.datasets import load_digits
 
 from skmnist import DigitsDisplay, PictureDisplay, find_digits, load_pretrained
 
 
-def write_page(lines, width=900, height=600, seed=3):
-    """Return a picture of lines of digits, in ink on paper with a shadow."""
+def write_page(lines, height=560, width=960, seed=7):
+    """Return a picture of lines of digits, in blue ink on paper with a shadow."""
     rng = np.random.default_rng(seed)
     digits = load_digits()
-    last = np.arange(1667, 1797)
-    own = [last[digits.target[last] == label] for label in range(10)]
-    ink = Image.new("L", (width, height))
+    images, labels = digits.images[1287:] / 16, digits.target[1287:]
+    ink = np.zeros((height, width, 1))
     for row, line in enumerate(lines):
         for column, label in enumerate(line):
-            grey = np.uint8(digits.images[rng.choice(own[int(label)])] * 15.9)
-            size = rng.integers(76, 92)
-            glyph = Image.fromarray(np.pad(grey, 2))
-            glyph = glyph.resize((size * 3 // 2,) * 2, Image.Resampling.BICUBIC)
-            glyph = glyph.rotate(rng.uniform(-8, 8), Image.Resampling.BICUBIC)
+            image = np.pad(images[rng.choice(np.flatnonzero(labels == int(label)))], 1)
+            stroke = ndimage.zoom(image, 10.8, order=3)
             # With steeper edges, it looks like the stroke of a pen.
-            glyph = glyph.point(lambda level: min(255, max(0, 2 * level - 120)))
-            left = 70 + 104 * column + rng.integers(-6, 6)
-            top = 30 + 135 * row + rng.integers(-6, 6) + 2 * column
-            ink.paste(glyph, (left, top), mask=glyph)
-    strength = np.asarray(ink)[..., np.newaxis] / 255
-    paper = np.array([0.97, 0.95, 0.88]) + rng.normal(0, 0.012, (height, width, 1))
-    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    light = 1 - 0.5 / (1 + np.exp((y + 0.5 * x - 0.9) / -0.06)) - 0.12 * (1 - x)
-    page = paper * (1 - strength) + np.array([0.1, 0.15, 0.45]) * strength
-    return np.uint8(255 * np.clip(page * light[..., np.newaxis], 0, 1))
+            stroke = np.clip(5 * stroke - 1.6, 0, 1)
+            stroke = ndimage.rotate(stroke, rng.uniform(-6, 6), reshape=False, order=1)
+            top = 25 + 128 * row + 2 * column + rng.integers(-6, 7)
+            left = 60 + 104 * column + rng.integers(-8, 9)
+            part = ink[top : top + len(stroke), left : left + len(stroke), 0]
+            np.maximum(part, stroke, out=part)
+    y, x = np.mgrid[:height, :width, :1][:2]
+    paper = np.array([0.97, 0.95, 0.88]) + rng.normal(0, 0.015, ink.shape)
+    shadow = 1 - 0.4 / (1 + np.exp((800 - x - 0.6 * y) / 30))
+    page = paper * (1 - ink * [0.8, 0.7, 0.35]) * shadow
+    return np.uint8(255 * np.clip(page, 0, 1))
 
 
 page = write_page(["31415926", "2718281", "161803", "14142"])
