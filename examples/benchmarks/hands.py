@@ -11,7 +11,6 @@ times. MNIST's test images tell what is forgotten.
 
 import argparse
 import csv
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -21,8 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from skmnist import fetch_mnist, load_pretrained, to_mnist_format
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from own_hand import learn_hand
+EPOCHS = 20
 
 REPEATS = 5
 # Sources with at least as many pictures, and each label twice.
@@ -49,6 +47,15 @@ def read_bundled():
     )
     writers = [list(WRITERS.values())[place - 1] for place in places]
     return X, digits.target[begin:], writers
+
+
+def learn_hand(X, y):
+    """Go on from the trained network, as examples/plot_own_hand.py does."""
+    pipe = load_pretrained(trainable=True)
+    X = pipe["preprocess"].transform(X)
+    for _ in range(EPOCHS):
+        pipe["classifier"].partial_fit(X, y)
+    return pipe
 
 
 def log_losses(pipe, X, y):
