@@ -57,7 +57,7 @@ def take_apart(value: Any, memo: dict[int, Any] | None = None) -> Any:
         return memo[id(value)]
     if isinstance(value, BASES):
         apart: Any = _parts(value, memo)
-    elif isinstance(value, keras.Variable):
+    elif _is_variable(value):
         apart = Slot(np.asarray(value.numpy()), value.name)
     elif isinstance(value, list):
         # Keras' own lists and dicts keep track of variables, too.
@@ -95,9 +95,7 @@ def _parts(item: Any, memo: dict[int, Any]) -> Parts:
     options = {"name": item.name}
     if isinstance(item, keras.optimizers.Optimizer):
         rate = item._learning_rate
-        options["learning_rate"] = (
-            float(rate.numpy()) if isinstance(rate, keras.Variable) else rate
-        )
+        options["learning_rate"] = float(rate.numpy()) if _is_variable(rate) else rate
     else:
         options["dtype"] = item._dtype_policy
     bare = vars(_bare(type(item), options))
@@ -137,6 +135,11 @@ def _bare(kind: Any, options: Mapping[str, Any]) -> Any:
     base = next(base for base in BASES if issubclass(kind, base))
     base.__init__(item, **options)
     return item
+
+
+def _is_variable(value: Any) -> bool:
+    # Not all of Keras' variables are instances of keras.Variable before 3.7.
+    return hasattr(value, "assign") and hasattr(value, "numpy")
 
 
 def _has_slot(value: Any) -> bool:
