@@ -172,6 +172,22 @@ class KerasClassifier(SavedByParts):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Data of any real dtype.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), dtype float32
+            In the order of `classes_`; minus infinity where a probability is 0.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
     # Data.
 
     _remedy_for_images = "Make each sample a row: X.reshape(len(X), -1)."

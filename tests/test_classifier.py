@@ -127,6 +127,13 @@ class TestAsAnEstimator:
         assert requests.partial_fit.requests == {"sample_weight": True, "classes": None}
         assert requests.score.requests == {"sample_weight": "weights"}
 
+    def test_log_probabilities(self, rows):
+        train, (X_test, _) = rows
+        clf = small().fit(*train)
+        log = clf.predict_log_proba(X_test)
+        np.testing.assert_allclose(np.exp(log), clf.predict_proba(X_test), rtol=1e-5)
+        assert log.dtype == np.float32
+
     def test_score_is_accuracy(self, rows):
         train, (X_test, y_test) = rows
         clf = small(epochs=3).fit(*train)
