@@ -47,7 +47,8 @@ class ImageTransformer(FunctionTransformer):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Remember the names of columns, if there are any, and the number of pixels."""
         super().fit(X, y)
-        self._n_features_out = math.prod(np.shape(X)[1:])
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+        self._n_features_out = math.prod(shape[1:])
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:
