@@ -74,6 +74,7 @@ sphinx_gallery_conf = {
     "doc_module": ("skmnist",),
     "reference_url": {"skmnist": None},
     "backreferences_dir": "gallery/backreferences",
+    "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,
 }

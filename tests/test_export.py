@@ -371,7 +371,8 @@ def test_the_command_line_predicts_without_keras(pipe, tmp_path):
     joblib.dump(to_sklearn(pipe), file)
     X = np.zeros((2, 28, 28), np.uint8)
     np.save(images, X)
-    code = "from skmnist.cli import main; sys.exit(main(['predict', '--min-confidence', '0', '--model', *args]))"
+    options = ["predict", "--min-confidence", "0", "--model"]
+    code = f"from skmnist.cli import main; sys.exit(main([*{options}, *args]))"
     done = run(HIDE + code, "tensorflow keras scikeras", file, images)
     assert done.stdout.split() == [str(label) for label in pipe.predict(X)]
 
