@@ -146,6 +146,8 @@ def test_callbacks_let_go_of_the_training_and_keep_their_notes(rows, tmp_path):
         assert len(pickle.dumps(other.callbacks[1:])) < before + 1000
         assert other.callbacks[0].count == own.count
     assert len(pickle.loads(pickle.dumps(clf)).fit(X, y).history_["loss"]) == 2
+    # TensorFlow goes on as before.
+    small(compile__run_eagerly=True).fit(X, y)
 
 
 @pytest.fixture(params=["mixed_float16", "mixed_bfloat16", "float64", "float16"])

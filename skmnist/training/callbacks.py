@@ -1,6 +1,6 @@
 """Callbacks: scikit-learn's are told of every epoch, some of Keras' of every batch."""
 
-import copy
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -114,8 +114,10 @@ def _is_note(name: str, value: Any) -> bool:
     """Whether an attribute of a callback can be kept."""
     if name in ("_model", "best_weights"):
         return False
+    # Not by a copy: one of what belongs to TensorFlow, begun and given up, takes
+    # TensorFlow's caches of tensors along when it is deleted.
     try:
-        copy.deepcopy(value)
+        pickle.dumps(value)
     except Exception:
         return False
     return True
