@@ -315,7 +315,7 @@ class TestFit:
         assert (code, errors) == (0, "")
         assert lines[1] == "network: 784-512-512-10"
         assert "parameters: 669,706" in lines
-        assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.95
+        assert float(ACCURACY.fullmatch(lines[-2])[1]) > 0.95
 
 
 def test_the_page_is_served_until_interrupted(environment, tmp_path):
