@@ -167,7 +167,7 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
         found = split_touching(found, estimator)
     scale = np.divide(colours.size, ink.shape[::-1])
     boxes = np.array([glyph.box for glyph, _ in found]).reshape(-1, 4)
-    images = np.array([as_mnist(glyph.ink) for glyph, _ in found], dtype=np.uint8)
+    images = np.array([glyph.image for glyph, _ in found], dtype=np.uint8)
     return Digits(
         images.reshape(-1, 28, 28),
         np.rint(boxes * np.tile(scale, 2)).astype(np.int64),

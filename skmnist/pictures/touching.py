@@ -6,6 +6,7 @@ through from left to right.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -52,6 +53,11 @@ class Glyph:
     ink: Floats
     box: tuple[int, int, int, int]  # left, top, right, bottom of the ink
 
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """The digit as MNIST would have it, 28x28, drawn once."""
+        return as_mnist(self.ink)
+
     def part(self, mask: NDArray[np.bool_]) -> "Glyph":
         """Return what of it lies within `mask`."""
         ink = np.where(mask, self.ink, 0)
@@ -73,7 +79,7 @@ def split_touching(
     """Split each glyph where the estimator is surer of its parts than of the whole."""
     if not found:
         return found
-    images = np.array([as_mnist(glyph.ink) for glyph, _ in found])
+    images = np.array([glyph.image for glyph, _ in found])
     surest = estimator.predict_proba(images).max(axis=1)
     result = []
     for (glyph, line), sure in zip(found, surest, strict=True):
