@@ -1,5 +1,7 @@
 """Tests of what an epoch looks at."""
 
+import time
+
 import numpy as np
 
 from skmnist.training.batches import Batches
@@ -21,3 +23,19 @@ def test_batches_without_a_seed_stay_in_the_order_of_their_rows():
     batches = Batches((np.arange(10),), np.array([7, 2, 5]), batch_size=2)
     batches.start_epoch(1)
     assert [batches[i][0].tolist() for i in range(2)] == [[7, 2], [5]]
+
+
+def test_closed_early_it_leaves_no_work_behind():
+    gathered = []
+
+    def slowly(array):
+        time.sleep(0.05)
+        gathered.append(array)
+        return array
+
+    chunks = Batches((np.arange(9),), batch_size=2).chunks(least=9, convert=slowly)
+    next(chunks)
+    chunks.close()
+    n_gathered = len(gathered)
+    time.sleep(0.2)
+    assert len(gathered) == n_gathered <= 2

@@ -191,7 +191,8 @@ class Calls(RuleBasedStateMachine):
         changed = {
             "epochs": {"epochs": 0, "batch_size": 0},
             "interrupt": {"callbacks": Fail()},
-            "diverge": rate(1e38),
+            # A finite rate may leave finite weights, and all units without effect.
+            "diverge": rate(np.inf),
         }.get(bad, {})
         self.clf.set_params(**changed)
         x = X * np.nan if bad == "X" else X

@@ -1,8 +1,8 @@
 """What an epoch looks at: its samples, in batches."""
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -102,7 +102,7 @@ class Batches(keras.utils.PyDataset):
 
     def chunks(
         self, least: int, convert: Callable[[NDArray[Any]], Any]
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         """Yield all batches, the next ones gathered while the last ones are used.
 
         Parameters
@@ -130,10 +130,15 @@ class Batches(keras.utils.PyDataset):
             return Chunk(first, number, first < stacked, tuple(map(convert, arrays)))
 
         coming = _pool.submit(gather, starts[0])
-        for first in starts[1:]:
-            chunk, coming = coming, _pool.submit(gather, first)
-            yield chunk.result()
-        yield coming.result()
+        try:
+            for first in starts[1:]:
+                chunk, coming = coming, _pool.submit(gather, first)
+                yield chunk.result()
+            yield coming.result()
+        finally:
+            # Closed early, by an error or an interruption, it leaves no work behind.
+            coming.cancel()
+            wait([coming])
 
 
 def _stack(array: NDArray[Any], steps: int, size: int) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """The loop over epochs."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import keras
@@ -146,8 +147,8 @@ def _compiled_epoch(
         callbacks.on_train_batch_end(first + number - 1, metrics(model))
 
     def run(step: str, data: Batches, report: Report | None = None) -> Logs:
-        chunks = data.chunks(MIN_COMPILED_STEPS, tf.constant)
-        return program.run(model, step, chunks, report)
+        with closing(data.chunks(MIN_COMPILED_STEPS, tf.constant)) as chunks:
+            return program.run(model, step, chunks, report)
 
     def run_epoch(epoch: int) -> Logs:
         logs = run("train_step", batches, report if reports else None)
