@@ -136,6 +136,23 @@ def ruled(ink, rng):
     return np.uint8(painted(np.maximum(ink, 0.45 * lines)))
 
 
+def squared(ink, rng):
+    lines = np.zeros(ink.shape)
+    lines[13::29] = lines[:, 7::29] = 1
+    return np.uint8(painted(np.maximum(ink, 0.4 * lines)))
+
+
+def printed_cells(ink, rng):
+    """Frame each digit of a page of 2 x 5 digits that are 120 pixels high."""
+    cells = np.zeros(ink.shape)
+    for top in (66, 222):
+        rows, columns = slice(top, top + 115), slice(120, 120 + 5 * 115)
+        cells[top : top + 3, columns] = cells[top + 112 : top + 115, columns] = 1
+        cells[rows, 120 : 120 + 5 * 115 + 1 : 115] = 1
+        cells[rows, 121 : 121 + 5 * 115 + 1 : 115] = 1
+    return np.uint8(painted(np.maximum(ink, 0.8 * cells)))
+
+
 PAPERS = [
     plain,
     lamp,
@@ -147,6 +164,8 @@ PAPERS = [
     red_on_green,
     pencil,
     ruled,
+    squared,
+    printed_cells,
 ]
 
 

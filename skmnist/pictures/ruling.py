@@ -1,4 +1,4 @@
-"""The lines of ruled and squared paper."""
+"""The lines of ruled and squared paper, and of printed cells."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,71 @@ CROSSING = 1.5
 LOWEST = 4
 # So many lines are a ruling, even if none comes from the border.
 MANY = 3
+# The shorter side of a frame in pixels, at least, and the part of its box that is ink,
+# at most.
+SMALLEST, FULLEST = 24, 0.5
+# Of a frame's side: how far its outline and its lines are straight, at least.
+STRAIGHT = 0.8
+# Of a frame's height: the height of what is written into it, at least.
+INSIDE = 0.3
 
 
 def find_ruling(mask: Mask) -> Mask:
-    """Return which pixels of ink belong to nearly level or nearly upright lines."""
-    return _level_lines(mask) | _level_lines(mask.T).T
+    """Return which pixels of ink belong to lines of paper, or to frames of digits."""
+    ruling = _level_lines(mask) | _level_lines(mask.T).T
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        if min(side.stop - side.start for side in place) >= SMALLEST:
+            ruling[place] |= _frame_lines(labels[place] == number, mask[place])
+    return ruling
+
+
+def _frame_lines(own: Mask, mask: Mask) -> Mask:
+    """Return the pixels of a cell's or table's lines, if that is what it is.
+
+    Its outline is straight on all four sides, and there is writing inside.
+    """
+    none = np.zeros_like(mask)
+    if own.mean() > FULLEST or not _is_straight(own.argmax(axis=0)):
+        return none
+    level = _levelled(own)
+    outlines = [
+        side.argmax(axis=0) for side in (level, level[::-1], level.T, level.T[::-1])
+    ]
+    if not all(_is_straight(outline) for outline in outlines):
+        return none
+    top, bottom, left, right = map(np.median, outlines)
+    height, width = level.shape[0] - top - bottom, level.shape[1] - left - right
+    lines = none.copy()
+    for ink, found, length in (own, lines, width), (own.T, lines.T, height):
+        long = _path_lengths(ink) > STRAIGHT * (length - STEP)
+        if long.any():
+            found |= _pixels_of(long, ink)[0]
+    inside = ndimage.find_objects(ndimage.label(mask & ~lines, np.ones((3, 3)))[0])
+    written = any(rows.stop - rows.start > INSIDE * height for rows, _ in inside)
+    return lines if written else none
+
+
+def _is_straight(outline: NDArray[np.int64]) -> bool:
+    """Whether most of an outline lies on a line that is not far out of level."""
+    away = np.abs(outline - _line(outline))
+    return bool(np.mean(away < 2 + len(outline) / 50) > STRAIGHT)
+
+
+def _line(outline: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the line through the medians of both halves, at most one in eight."""
+    n = len(outline)
+    start, end = np.median(outline[: n // 2]), np.median(outline[n // 2 :])
+    slope = np.clip((end - start) / (n / 2), -1 / STEP, 1 / STEP)
+    return np.asarray((start + end) / 2 + slope * (np.arange(n) - (n - 1) / 2))
+
+
+def _levelled(own: Mask) -> Mask:
+    """Return ink with its columns moved so that its upper outline is level."""
+    line = np.rint(_line(own.argmax(axis=0))).astype(int)
+    rows = np.arange(own.shape[0])[:, np.newaxis] + line - line.min()
+    level = np.pad(own, ((0, np.ptp(line)), (0, 0)))[rows, np.arange(own.shape[1])]
+    return level[: level.any(axis=1).nonzero()[0][-1] + 1]
 
 
 def _level_lines(mask: Mask) -> Mask:
@@ -36,19 +96,24 @@ def _level_lines(mask: Mask) -> Mask:
     from_border = long[:, 0].any() or long[:, -1].any()
     if not from_border and ndimage.label(long, np.ones((3, 3)))[1] < MANY:
         return none
-    lines = np.repeat(long, STEP, axis=1)
-    lines = np.pad(lines, ((0, 0), (0, mask.shape[1] - lines.shape[1])), mode="edge")
-    lines = ndimage.binary_dilation(lines, np.ones((3, 1))) & mask
-    runs = _run_heights(mask)
-    thickness = float(np.median(runs[lines]))
-    # Strokes that cross a line stay.
-    lines &= runs <= CROSSING * thickness + 1
+    lines, thickness = _pixels_of(long, mask)
     rest = ndimage.find_objects(ndimage.label(mask & ~lines, np.ones((3, 3)))[0])
     heights = [rows.stop - rows.start for rows, _ in rest]
     digits = [height for height in heights if height > LOWEST * thickness]
     if not digits or lengths.max() < HEIGHTS * np.median(digits):
         return none
     return lines
+
+
+def _pixels_of(long: Mask, mask: Mask) -> tuple[Mask, float]:
+    """Return the pixels of lines that run through blocks, and their thickness."""
+    lines = np.repeat(long, STEP, axis=1)
+    lines = np.pad(lines, ((0, 0), (0, mask.shape[1] - lines.shape[1])), mode="edge")
+    lines = ndimage.binary_dilation(lines, np.ones((3, 1))) & mask
+    runs = _run_heights(mask)
+    thickness = float(np.median(runs[lines]))
+    # Strokes that cross a line stay.
+    return lines & (runs <= CROSSING * thickness + 1), thickness
 
 
 def _path_lengths(mask: Mask) -> NDArray[np.int64]:
