@@ -17,7 +17,7 @@ import numpy as np
 from skmnist.datasets import Pair, fetch_mnist, load_digits_28x28
 from skmnist.images import holds_arrays, read_images
 from skmnist.pretrained import read_network
-from skmnist.saving import check_savable, load, save
+from skmnist.saving import check_savable, check_writable, load, save
 
 # What is slow to import (TensorFlow, scikit-learn) is imported where it is used.
 
@@ -27,7 +27,7 @@ def fit(args: argparse.Namespace) -> int:
     if args.save:
         check_savable(args.save)
     if args.plot:
-        _use_matplotlib("--plot")
+        _check_plot(args.plot)
     name, (X_train, y_train), (X_test, y_test) = _load(args.data)
     units = args.units[0] if len(args.units) == 1 else tuple(args.units)
     if not args.quiet:
@@ -59,12 +59,13 @@ def fit(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"parameters: {pipe['classifier'].model_.count_params():,}")
     print(f"test accuracy: {pipe.score(X_test, y_test):.4f}")
+    # First what took long.
+    if args.save:
+        save(pipe, args.save)
     if args.plot:
         from skmnist.plots.training import draw_training
 
         draw_training(pipe, X_test, y_test).savefig(args.plot)
-    if args.save:
-        save(pipe, args.save)
     if interrupted:
         epochs = len(pipe["classifier"].history_["loss"])
         print(f"skmnist: interrupted; saved after {epochs} epochs", file=sys.stderr)
@@ -154,7 +155,7 @@ def predict(args: argparse.Namespace) -> int:
     if args.plot and (args.single or len(args.files) > 1):
         raise ValueError("--plot draws one picture, and all the digits that are on it")
     if args.plot:
-        _use_matplotlib("--plot")
+        _check_plot(args.plot)
     # TensorFlow is imported if what was saved needs it.
     with _quiet_tensorflow():
         model = load(args.model) if args.model else read_network()
@@ -239,13 +240,14 @@ def _lines(digits: list[dict[str, Any]], min_confidence: float) -> list[str]:
     ]
 
 
-def _use_matplotlib(option: str) -> None:
-    """Have matplotlib draw into files only, wherever a screen may be."""
+def _check_plot(file: Path) -> None:
+    """Refuse what cannot be drawn, and have matplotlib draw into files only."""
+    check_writable(file)
     try:
         import matplotlib
     except ImportError as error:
         raise ImportError(
-            f"{option} takes matplotlib: pip install 'skmnist[plot]'"
+            "--plot takes matplotlib: pip install 'skmnist[plot]'"
         ) from error
     matplotlib.use("agg")
 

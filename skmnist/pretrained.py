@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skmnist._replacing import replacing
 from skmnist.preprocessing import flatten_and_scale
 
 # scikit-learn takes longer to import than reading a picture takes in all, and
@@ -147,9 +148,8 @@ def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -
     ):
         arrays[f"coefs_{layer}"] = coefs.astype(np.float16)
         arrays[f"intercepts_{layer}"] = intercepts.astype(np.float16)
-    part = file.with_suffix(".part.npz")
-    np.savez(part, **arrays)
-    part.replace(file)
+    with replacing(file) as temporary:
+        np.savez(temporary, **arrays)
 
 
 def read_network() -> DenseNetwork:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skmnist._replacing import replacing
 from skmnist.preprocessing import flatten_and_scale
 
 # What is slow to import is imported where it is used.
@@ -79,6 +80,11 @@ def check_savable(file: Path) -> None:
         If it is no file, or its folder cannot be written to.
     """
     _require(file, _kind(file)[0])
+    check_writable(file)
+
+
+def check_writable(file: Path) -> None:
+    """Refuse a file that is none, or whose folder cannot be written to."""
     if file.exists() and not file.is_file():
         raise OSError(f"{file} exists, and is not a file")
     folder = file.resolve().parent
@@ -105,14 +111,14 @@ def save(pipeline: Any, file: Path) -> None:
     writer, _ = _kind(file)
     _require(file, writer)
     file = file.resolve()  # of a link, what it points to
-    temporary = file.with_name(f".{os.getpid()}-{file.name}")
     try:
-        _WRITERS[writer](pipeline, temporary)
-        os.replace(temporary, file)
+        with replacing(file) as temporary:
+            _WRITERS[writer](pipeline, temporary)
     except OSError as error:
-        raise OSError(f"cannot save {file}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise OSError(
+            f"cannot save {file}: {error.strerror or error}; make room there, or save"
+            " to another folder"
+        ) from error
 
 
 def load(file: Path) -> Any:

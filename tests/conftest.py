@@ -1,5 +1,6 @@
 """Data that several test files use."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -75,3 +76,20 @@ def compiled():
         return model
 
     return make
+
+
+@pytest.fixture
+def full_disk():
+    """Return what has no room for a file of more than 10,000 bytes, while it lasts."""
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def full():
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return full

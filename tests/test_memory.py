@@ -1,7 +1,14 @@
 """Epochs taken from where they were kept, instead of being trained again."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
+import time
+import warnings
+from pathlib import Path
 
 import joblib
 import keras
@@ -95,6 +102,31 @@ def test_memory_is_given_as_to_a_pipeline_or_as_a_path(
         clone(clf).fit(*rows[0])
     assert len(trained_epochs) == 2
     assert capsys.readouterr() == ("", "")
+
+
+def test_joblib_bounds_and_clears_what_is_kept(rows, tmp_path, trained_epochs):
+    memory = joblib.Memory(tmp_path, verbose=0)
+    small(memory, epochs=4).fit(*rows[0])
+    last = entries(tmp_path)[-1]
+    memory.reduce_size(bytes_limit=last.stat().st_size)
+    assert entries(tmp_path) == [last]
+    memory.clear(warn=False)
+    assert not entries(tmp_path)
+    small(memory, epochs=4).fit(*rows[0])
+    assert len(trained_epochs) == 8
+
+
+def test_a_memory_without_a_folder_keeps_nothing(rows, trained_epochs):
+    for _ in range(2):
+        small(joblib.Memory(None)).fit(*rows[0])
+    assert len(trained_epochs) == 4
+
+
+def test_a_memory_that_is_elsewhere_is_refused(rows, tmp_path):
+    memory = joblib.Memory(tmp_path, verbose=0)
+    memory.backend = "elsewhere"
+    with pytest.raises(ValueError, match="of a folder, got one of the backend 'elsewh"):
+        small(memory).fit(*rows[0])
 
 
 def test_what_is_no_memory_is_refused(rows):
@@ -233,6 +265,98 @@ def test_memory_that_is_deleted_during_a_fit(rows, tmp_path, monkeypatch):
     clf = small(tmp_path, epochs=4).fit(*rows[0])
     assert_same(clf, straight)
     assert len(entries(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("trouble", ["full disk", "no folder"])
+def test_trouble_is_said_once_and_training_goes_on(
+    rows, tmp_path, full_disk, trained_epochs, trouble
+):
+    straight = small(epochs=4).fit(*rows[0])
+    small(tmp_path, epochs=1).fit(*rows[0])
+    before = sorted(tmp_path.rglob("*"))
+    del trained_epochs[:]
+    if trouble == "full disk":
+        memory, reason, trained = tmp_path, "File too large", 3
+    else:
+        memory, reason, trained = entries(tmp_path)[0], "Not a directory", 4
+    with full_disk(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clf = small(memory, epochs=4).fit(*rows[0])
+    (warning,) = caught
+    assert str(warning.message).startswith("Epochs are trained but not kept in ")
+    assert f"{reason}. Make room there, or give another" in str(warning.message)
+    assert_same(clf, straight)
+    assert len(trained_epochs) == trained
+    assert sorted(tmp_path.rglob("*")) == before
+    small(tmp_path, epochs=4).fit(*rows[0])
+    assert len(entries(tmp_path)) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_whenever_a_process_is_killed_no_half_epoch_is_read():
+    script = Path(__file__).parents[1] / "examples" / "benchmarks" / "kills.py"
+    killing = subprocess.run(
+        [sys.executable, script, "memory", "--kills", "4"],
+        capture_output=True,
+        text=True,
+    )
+    assert killing.returncode == 0, killing.stderr
+    assert "all was whole" in killing.stdout
+
+
+def test_what_a_killed_process_left_is_removed_by_a_later_one(rows, tmp_path):
+    small(tmp_path, epochs=1).fit(*rows[0])
+    folder = entries(tmp_path)[0].parents[1]
+    left, being_written = folder / ".skmnist-a.pkl", folder / ".skmnist-b.pkl"
+    for file in left, being_written:
+        file.write_bytes(b"half")
+    os.utime(left, (time.time() - 100,) * 2)
+    small(tmp_path, epochs=2).fit(*rows[0])
+    assert [*folder.glob(".*")] == [being_written]
+
+
+SHARE = """
+import json, sys, threading
+from sklearn.model_selection import GridSearchCV
+from skmnist import load_digits_28x28, make_pipeline
+
+(X, y), _ = load_digits_28x28(random_state=0)
+grid = {"classifier__epochs": [3, 1, 2], "classifier__units": [4, 8]}
+
+def search(memory):
+    pipe = make_pipeline(random_state=0).set_params(classifier__memory=memory)
+    scores = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X[:300], y[:300])
+    found.append(scores.cv_results_["mean_test_score"].tolist())
+
+found = []
+threads = [threading.Thread(target=search, args=sys.argv[1:]) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+search(None)
+print(json.dumps(found))
+"""
+
+
+def test_processes_and_threads_that_search_at_the_same_time(tmp_path):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "always", "-c", SHARE, tmp_path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        output, errors = process.communicate(timeout=600)
+        first, second, without = json.loads(output)
+        assert first == second == without
+        assert "Warning" not in errors
+        assert "Error" not in errors
+    # 2 widths and 2 folds of 3 epochs, and what the best one adds on all images.
+    assert 12 < len(entries(tmp_path)) <= 15
 
 
 def test_threads_that_race_for_the_same_epochs(rows, tmp_path):

@@ -1,5 +1,12 @@
 """Tests of fitted pipelines in files."""
 
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
 import joblib
 import numpy as np
 import pytest
@@ -98,6 +105,63 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, ending):
     with pytest.raises(Exception, match=r"lambda|to_sklearn takes"):
         save([np.zeros(1000), lambda: 0], file)
     assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_full_disk_leaves_the_old_file(pipe, tmp_path, full_disk, ending):
+    file = tmp_path / f"model{ending}"
+    save(pipe, file)
+    old = file.read_bytes()
+    message = rf"cannot save .*model{ending}: File too large; make room there, or save"
+    with full_disk(), pytest.raises(OSError, match=message):
+        save(pipe, file)
+    assert file.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_whenever_a_process_is_killed_the_file_is_whole():
+    script = Path(__file__).parents[1] / "examples" / "benchmarks" / "kills.py"
+    killing = subprocess.run(
+        [sys.executable, script, *ENDINGS, "--kills", "6"],
+        capture_output=True,
+        text=True,
+    )
+    assert killing.returncode == 0, killing.stderr
+    assert killing.stdout.count("all was whole") == 3
+
+
+def test_what_a_killed_process_left_is_removed_by_a_later_one(pipe, tmp_path):
+    file = tmp_path / "model.joblib"
+    left, being_written = (tmp_path / f".skmnist-{name}.joblib" for name in "ab")
+    for other in left, being_written, tmp_path / "mine":
+        other.write_bytes(b"half")
+    os.utime(left, (time.time() - 100,) * 2)
+    os.utime(tmp_path / "mine", (0, 0))
+    save(pipe, file)
+    assert {*tmp_path.iterdir()} == {file, being_written, tmp_path / "mine"}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_threads_that_save_over_each_other(pipe, tmp_path, ending):
+    file = tmp_path / f"model{ending}"
+    errors = []
+
+    def save_often():
+        try:
+            for _ in range(5):
+                save(pipe, file)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=save_often) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert load(file).classes_.tolist() == list("abcdefghij")
     assert list(tmp_path.iterdir()) == [file]
 
 

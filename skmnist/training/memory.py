@@ -4,16 +4,18 @@ import hashlib
 import json
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import joblib
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_memory
 
+from skmnist._replacing import replacing
 from skmnist._version import __version__
 from skmnist.training.batches import Batches
 from skmnist.training.variables import assign, state_variables
@@ -59,11 +61,15 @@ def remember(
     callable
         For `run_epoch`: it leaves `model` in the same state, and returns the same.
     """
-    if isinstance(memory, os.PathLike):
-        memory = os.fspath(memory)
-    cache = EpochCache(
-        check_memory(memory), _origin(model, configuration, batches, validation)
-    )
+    if isinstance(memory, joblib.Memory):
+        if memory.store_backend is None:  # `Memory(None)` keeps nothing
+            return run_epoch
+        if memory.backend != "local":
+            raise ValueError(
+                f"memory takes a joblib.Memory of a folder, got one of the backend"
+                f" {memory.backend!r}."
+            )
+    cache = EpochCache(memory, _origin(model, configuration, batches, validation))
 
     def recall_or_run(epoch: int) -> Logs:
         if known := cache.recall(epoch):
@@ -83,48 +89,59 @@ class EpochCache:
 
     Parameters
     ----------
-    memory : joblib.Memory
-        Where to keep them.
+    memory : str, path or joblib.Memory
+        Where to keep them: as joblib would, so that its own methods bound and clear it.
     key : str
         Tells this training from every other: a :func:`fingerprint` of all that
         decides its states.
     """
 
-    def __init__(self, memory: joblib.Memory, key: str):
+    def __init__(self, memory: Folder, key: str):
+        if isinstance(memory, joblib.Memory):
+            location = Path(memory.store_backend.location)
+        else:
+            location = Path(memory, "joblib").expanduser()
+        self.folder = location / "skmnist"
         self.key = key
-        self.after_epoch = memory.cache(_after_epoch, ignore=["packed"])
+        self.has_failed = False
+
+    def file(self, epoch: int) -> Path:
+        """Return where the state after an epoch is kept."""
+        # joblib knows its own by a folder that is named by a digest, and this name.
+        return self.folder / f"{self.key}-{epoch}" / "output.pkl"
 
     def recall(self, epoch: int) -> State | None:
         """Return the state after an epoch, or None if it is missing or damaged."""
-        if not self.after_epoch.check_call_in_cache(self.key, epoch):
-            return None
-        kept = None
         try:
-            kept = self.after_epoch.call_and_shelve(self.key, epoch)
-            data, digest = kept.get()
+            digest, data = pickle.loads(self.file(epoch).read_bytes())
             if hashlib.sha256(data).digest() == digest:
-                return pickle.loads(data)
+                state: State = pickle.loads(data)
+                return state
         except Exception:
-            # Unpickling what is damaged may raise anything, and another process may
-            # have removed it meanwhile.
+            # Unpickling what is damaged may raise anything.
             pass
-        if kept is not None:
-            kept.clear()
         return None
 
     def keep(self, epoch: int, state: State) -> None:
-        """Keep the state after an epoch."""
+        """Keep the state after an epoch, or warn, once, that it cannot be kept."""
         data = pickle.dumps(state)
-        self.after_epoch(self.key, epoch, (data, hashlib.sha256(data).digest()))
-
-
-def _after_epoch(
-    key: str, epoch: int, packed: tuple[bytes, bytes] | None = None
-) -> tuple[bytes, bytes]:
-    """Return what is to be kept, so that joblib keeps it."""
-    if packed is None:
-        raise LookupError(f"Epoch {epoch} of {key} is not kept, or no longer.")
-    return packed
+        digested = hashlib.sha256(data).digest(), data
+        file = self.file(epoch)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(file, self.folder) as temporary:
+                temporary.write_bytes(pickle.dumps(digested))
+                file.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            if not self.has_failed:
+                warnings.warn(
+                    f"Epochs are trained but not kept in {self.folder}:"
+                    f" {error.strerror or error}. Make room there, or give another"
+                    " folder as memory.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            self.has_failed = True
 
 
 def fingerprint(description: str, arrays: Iterable[NDArray[Any] | None]) -> str:
