@@ -365,12 +365,18 @@ class KerasClassifier(SavedByParts):
         values = [variable.numpy() for variable in variables]
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             self.__dict__.clear()
             self.__dict__.update(before)
             assign(variables, values)
             if isinstance(generator, np.random.RandomState):
                 generator.set_state(drawn)
+            # TensorFlow's own, which says more of its insides than of the cause.
+            if type(error).__name__ == "ResourceExhaustedError":
+                raise MemoryError(
+                    "There is not enough memory to train this network. Choose fewer"
+                    " units, or a smaller batch_size."
+                ) from error
             raise
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_scalar
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skmnist._forks import check_threads
@@ -151,7 +151,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         "shuffle": ["boolean"],
         "verbose": ["verbose", StrOptions({"auto"})],
         "random_state": ["random_state"],
-        "memory": [str, os.PathLike, HasMethods("cache"), None],
+        "memory": [str, os.PathLike, joblib.Memory, None],
     }
     _fit_parameters = (*ORDER, "epochs", "validation_split", "verbose")
     _network_parameters = ("units", "activation", "dropout")
@@ -234,6 +234,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         ValueError or TypeError
             If a parameter or the data are unusable, or training diverges. The
             classifier is then as it was.
+        MemoryError
+            If there is not enough memory. The classifier is then as it was.
         RuntimeError
             In a process forked from one that had used TensorFlow.
         """

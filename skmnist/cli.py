@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Else Python flushes at exit, and complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ImportError, OSError, TypeError, ValueError) as error:
+    except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         print(f"skmnist: error: {commands.one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,5 +1,8 @@
 """The Keras network, and its forward pass."""
 
+import itertools
+import math
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -50,12 +53,18 @@ def build_network(
         Built but not compiled. Its input is float32 of shape
         (batch, n_features), its output of shape (batch, n_classes).
 
+    Raises
+    ------
+    MemoryError
+        If the weights and their gradients take more memory than the machine has.
+
     Notes
     -----
     Every initialiser and every dropout layer has a seed of its own, so nothing is
     drawn from, or left behind in, a global random state.
     """
     widths = list(units) if isinstance(units, Iterable) else [units] * 2
+    _check_memory([n_features, *widths, n_classes])
     seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(widths) + 1) >> 1)
 
     def dense(width: int, name: str, **options: Any) -> keras.layers.Dense:
@@ -76,6 +85,29 @@ def build_network(
     # Under mixed precision, probabilities would be float16, and hardly sum to 1.
     layers.append(dense(n_classes, "output", activation="softmax", dtype="float32"))
     return keras.Sequential(layers, name="skmnist")
+
+
+def _check_memory(widths: Sequence[int]) -> None:
+    """Refuse a network for which the system would end the process."""
+    # Many systems give more memory than there is, and kill who then uses it.
+    pairs = itertools.pairwise(map(int, widths))
+    parameters = sum((inputs + 1) * outputs for inputs, outputs in pairs)
+    # float32 values, and a gradient of each.
+    needed, there_is = 8 * parameters, _physical_memory()
+    if needed > there_is:
+        raise MemoryError(
+            f"A network of {parameters:,} parameters takes {needed / 1e9:,.0f} GB or"
+            f" more to train, and this machine has {there_is / 1e9:,.0f} GB. Choose"
+            " fewer units."
+        )
+
+
+def _physical_memory() -> float:
+    """Return the bytes of memory of this machine; not every system can be asked."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
 
 
 def predict_proba(model: keras.Model, X: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,6 +4,8 @@ import hashlib
 import os
 import random
 import re
+import subprocess
+import sys
 from types import MappingProxyType
 
 import joblib
@@ -835,3 +837,42 @@ class TestRandomState:
             keras.utils.set_random_seed(seed)
             fits.append(bits(small(dropout=0.5, validation_split=0.2).fit(*rows[0])))
         assert fits[0] == fits[1]
+
+
+def test_a_network_larger_than_memory_is_refused(rows):
+    clf = small().fit(*rows[0])
+    before, proba = bits(clf), clf.predict_proba(rows[1][0])
+    for units in 100_000_000, (8, np.int32(2**31 - 1), 2**31):
+        with pytest.raises(MemoryError, match="or more to train, and this machine has"):
+            clf.set_params(units=units).fit(*rows[0])
+        np.testing.assert_array_equal(clf.predict_proba(rows[1][0]), proba)
+        assert bits(clf) == before
+
+
+# There is room for the weights and the optimizer's variables, but not for gradients.
+OUT_OF_MEMORY = """
+import resource
+import numpy as np
+from skmnist import MNISTClassifier
+
+rng = np.random.default_rng(0)
+X, y = rng.random((64, 784), dtype=np.float32), np.arange(64) % 10
+clf = MNISTClassifier(8, epochs=1, random_state=0).fit(X, y)
+proba = clf.predict_proba(X)
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20, resource.RLIM_INFINITY))
+try:
+    clf.set_params(units=8_000).fit(X, y)
+except MemoryError as error:
+    print(error, bool((clf.predict_proba(X) == proba).all()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_a_fit_without_enough_memory_changes_nothing():
+    process = subprocess.run(
+        [sys.executable, "-c", OUT_OF_MEMORY], capture_output=True, text=True
+    )
+    error = "There is not enough memory to train this network. Choose fewer units, or"
+    assert process.stdout == f"{error} a smaller batch_size. True\n", process.stderr

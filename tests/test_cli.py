@@ -148,6 +148,8 @@ class TestRefusal:
         (tmp_path / "x.skops").mkdir()
         errors = self.refuse(["--save", tmp_path / "x.skops"], capsys)
         assert "exists, and is not a file" in errors
+        errors = self.refuse(["--plot", tmp_path / "no" / "x.png"], capsys)
+        assert f"the folder {tmp_path / 'no'} does not exist" in errors
 
     @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04\x95half", b"PK\3\4"])
     def test_no_pipeline(self, content, images, tmp_path, capsys):
@@ -254,6 +256,26 @@ class TestFit:
         assert list(file.parent.iterdir()) == [file]
         accuracy = joblib.load(file).score(X_TEST, Y_TEST)
         assert fitted[1][-2] == f"test accuracy: {accuracy:.4f}"
+
+    def test_a_full_disk_leaves_the_old_file(self, environment, tmp_path, full_disk):
+        file = tmp_path / "model.joblib"
+        file.write_bytes(b"old")
+        with full_disk():
+            code, lines, errors = run(environment, "--epochs", 1, "--save", file)
+        assert code == 1
+        assert lines[-1].startswith("test accuracy: ")
+        error = f"cannot save {file}: File too large; make room there, or save to"
+        assert f"\nskmnist: error: {error} another folder\n" in errors
+        assert file.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [file]
+
+    def test_a_network_larger_than_memory(self, environment):
+        code, lines, errors = run(environment, "--units", 100_000_000)
+        assert code == 1
+        assert lines[-1] == "network: 784-100000000-100000000-10"
+        error = "A network of 10,000,079,600,000,010 parameters takes"
+        assert f"\nskmnist: error: {error} 80,000,637 GB or more to train" in errors
+        assert errors.endswith("Choose fewer units.\n")
 
     def test_interrupted(self, environment):
         with start(environment, "--epochs", 100_000) as process:
