@@ -161,17 +161,19 @@ class Download:
         fetch_mnist()
 
     def unfinished(self):
-        cut = self.file.exists() and self.file.stat().st_size < self.size
-        return [self.file] if cut else []
+        with contextlib.suppress(FileNotFoundError):  # it may be removed just now
+            if self.file.stat().st_size < self.size:
+                return [self.file]
+        return []
 
 
 # What is killed; for how many seconds at most it is let write; and, once an unfinished
 # file was seen, that one.
 KINDS = {
     ".joblib": (Save, 0.3, 0.01),
-    ".skops": (Save, 0.3, 0.01),
-    ".onnx": (Save, 0.3, 0.001),
-    "memory": (Remember, 0.5, 0.002),
+    ".skops": (Save, 0.3, 0.002),
+    ".onnx": (Save, 0.3, 0.0005),
+    "memory": (Remember, 0.5, 0.001),
     "download": (Download, 1.5, 0.4),
 }
 
