@@ -4,6 +4,7 @@ Its threads do not live on in them: what waits for one waits for ever.
 """
 
 import os
+import sys
 
 _used = False
 _lost = False
@@ -11,7 +12,11 @@ _lost = False
 
 def _notice() -> None:
     global _lost
-    _lost = _used
+    # It may have been used without us, too. Its threads start with its context, which
+    # TensorFlow has no public way to ask for.
+    module = sys.modules.get("tensorflow.python.eager.context")
+    context = getattr(module, "_context", None)
+    _lost = _used or getattr(context, "_initialized", False)
 
 
 # Not everywhere can a process be forked.

@@ -13,6 +13,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
+from skmnist._forks import check_threads
+
 if TYPE_CHECKING:
     from skmnist.classifier import MNISTClassifier
 
@@ -51,6 +53,8 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
     ValueError
         If the hidden layers have an activation that ``MLPClassifier`` has not. It
         has those that Keras calls "linear", "relu", "sigmoid" and "tanh".
+    RuntimeError
+        If it came by pickle to a process forked from one that had used TensorFlow.
 
     See Also
     --------
@@ -79,6 +83,7 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
     >>> exported.score(X_test, y_test) == pipe.score(X_test, y_test)
     True
     """
+    from skmnist._files import SavedModel
     from skmnist.classifier import MNISTClassifier
 
     if isinstance(pipeline, Pipeline) and pipeline.steps:
@@ -93,6 +98,8 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
             f" got {type(pipeline).__name__}; of a search, pass best_estimator_."
         )
     check_is_fitted(pipeline, "model_")
+    if isinstance(pipeline.model_, SavedModel):  # loaded where TensorFlow would hang
+        check_threads()
     return _to_mlp(pipeline)
 
 
