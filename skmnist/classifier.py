@@ -87,8 +87,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         parameters, seed included, on the same data takes the epochs that were trained
         before from there: a grid over `epochs` costs what its largest value costs. The
         result is the same to the bit, on like processors and with as many threads of
-        TensorFlow. Not used with `callbacks`, with functions of your own as activation,
-        loss or metrics, nor where Keras' own loop runs.
+        TensorFlow. Where an epoch cannot be kept, a warning says so once. Not used with
+        `callbacks`, with functions of your own as activation, loss or metrics, nor
+        where Keras' own loop runs.
     **routed
         Parameters that scikeras passes on, such as ``optimizer__learning_rate=1e-3``;
         names start with ``callbacks__``, ``compile__``, ``fit__``, ``loss__``,
