@@ -120,6 +120,13 @@ def test_a_full_disk_leaves_the_old_file(pipe, tmp_path, full_disk, ending):
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_folder_that_is_deleted_meanwhile(pipe, tmp_path, ending):
+    file = tmp_path / "gone" / f"model{ending}"
+    with pytest.raises(OSError, match=rf"cannot save .*{ending}: No such file or dire"):
+        save(pipe, file)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_whenever_a_process_is_killed_the_file_is_whole():
     script = Path(__file__).parents[1] / "examples" / "benchmarks" / "kills.py"
