@@ -12,8 +12,8 @@ _lost = False
 
 def _notice() -> None:
     global _lost
-    # It may have been used without us, too. Its threads start with its context, which
-    # TensorFlow has no public way to ask for.
+    # It may have been used without us, too. Its threads start with its context, for
+    # which TensorFlow 2.21 has no public way to ask.
     module = sys.modules.get("tensorflow.python.eager.context")
     context = getattr(module, "_context", None)
     _lost = _used or getattr(context, "_initialized", False)
