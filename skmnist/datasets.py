@@ -12,12 +12,13 @@ import os
 import struct
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skmnist._damage import reading
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -39,16 +40,6 @@ _ARCHIVE = f"an .npz file with the arrays {', '.join(_PARTS)}"
 _EXPECTED = (
     f"{_ARCHIVE}, or a folder holding mnist.npz or the files "
     f"{', '.join(idx for idx, _ in _PARTS.values())} (plain or .gz)"
-)
-# What the readers below raise on damaged files; RuntimeError is zipfile's for archives
-# with a password or an unknown compression.
-_DAMAGE = (
-    EOFError,
-    RuntimeError,
-    ValueError,
-    gzip.BadGzipFile,
-    zipfile.BadZipFile,
-    zlib.error,
 )
 
 
@@ -207,21 +198,21 @@ def _keras_cache() -> Path:
 def _read_npz(file: Path) -> tuple[Pair, Pair]:
     """Read and verify an archive in Keras' layout."""
     arrays = {}
-    try:
-        # Not `np.load(file)`: of a file that is no archive it says that it is a pickle
-        # and how to load it unsafely.
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            if missing := [name for name in _PARTS if f"{name}.npy" not in names]:
-                raise ValueError(f"it holds {names} and lacks {missing}")
-            for name in _PARTS:
-                with archive.open(f"{name}.npy") as stream:
-                    arrays[name] = np.load(stream, allow_pickle=False)
-    except _DAMAGE as error:
-        raise ValueError(
-            f"{file} ({file.stat().st_size} bytes) is cut short, damaged or not MNIST: "
-            f"{error}; expected {_ARCHIVE} (for IDX files, pass their folder)"
-        ) from error
+    # Not `np.load(file)`: of a file that is no archive it says that it is a pickle
+    # and how to load it unsafely.
+    with (
+        reading(
+            f"{file} ({file.stat().st_size} bytes) is cut short, damaged or not MNIST",
+            f"; expected {_ARCHIVE} (for IDX files, pass their folder)",
+        ),
+        zipfile.ZipFile(file) as archive,
+    ):
+        names = archive.namelist()
+        if missing := [name for name in _PARTS if f"{name}.npy" not in names]:
+            raise ValueError(f"it holds {names} and lacks {missing}")
+        for name in _PARTS:
+            with archive.open(f"{name}.npy") as stream:
+                arrays[name] = np.load(stream, allow_pickle=False)
     return _verified(arrays, dict.fromkeys(arrays, file))
 
 
@@ -249,27 +240,25 @@ def _read_idx(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     expected = (0x0800 + len(shape), *shape)
     layout = struct.Struct(f">{len(expected)}I")
     array = np.empty(shape, np.uint8)
-    try:
-        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
-            header = stream.read(layout.size)
-            if len(header) == layout.size and layout.unpack(header) != expected:
-                raise ValueError(
-                    f"bad magic number or shape {layout.unpack(header)}, expected "
-                    f"{expected}"
-                )
-            view, got = array.data.cast("B"), 0
-            # In pieces, since gzip would read the whole into a second buffer.
-            while count := stream.readinto(view[got : got + 2**20]):
-                got += count
-            if got < array.nbytes or stream.read(1):
-                raise ValueError(
-                    f"expected {layout.size + array.nbytes} bytes, got "
-                    f"{len(header) + got if got < array.nbytes else 'more'}"
-                )
-    except _DAMAGE as error:
-        raise ValueError(
-            f"{file} is cut short, damaged or not MNIST: {error}"
-        ) from error
+    with (
+        reading(f"{file} is cut short, damaged or not MNIST"),
+        gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream,
+    ):
+        header = stream.read(layout.size)
+        if len(header) == layout.size and layout.unpack(header) != expected:
+            raise ValueError(
+                f"bad magic number or shape {layout.unpack(header)}, expected "
+                f"{expected}"
+            )
+        view, got = array.data.cast("B"), 0
+        # In pieces, since gzip would read the whole into a second buffer.
+        while count := stream.readinto(view[got : got + 2**20]):
+            got += count
+        if got < array.nbytes or stream.read(1):
+            raise ValueError(
+                f"expected {layout.size + array.nbytes} bytes, got "
+                f"{len(header) + got if got < array.nbytes else 'more'}"
+            )
     return array
 
 

@@ -4,18 +4,16 @@ import gzip
 import math
 import os
 import struct
-import zipfile
-import zlib
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skmnist._damage import reading
+
 # How each kind begins. In IDX the third byte is the type, 8 for bytes, and the fourth
 # the number of dimensions.
 _NPY, _NPZ, _IDX, _GZIP = b"\x93NUMPY", b"PK", b"\0\0\x08", b"\x1f\x8b"
-# What the readers below raise on damaged files.
-_DAMAGE = (EOFError, ValueError, zipfile.BadZipFile, zlib.error)
 # Bytes that an IDX file may hold: all of MNIST's are 60 million.
 LARGEST = 2**31
 
@@ -49,7 +47,7 @@ def read_images(file: str | os.PathLike[str]) -> NDArray[Any]:
     with open(file, "rb") as stream:
         start = stream.read(6)
         stream.seek(0)
-        try:
+        with reading(f"no images can be read from {file}"):
             if start.startswith(_GZIP):
                 with gzip.open(stream) as unpacked:
                     images = _read_idx(unpacked)
@@ -59,8 +57,6 @@ def read_images(file: str | os.PathLike[str]) -> NDArray[Any]:
                 images = np.load(stream, allow_pickle=False)
             if not isinstance(images, np.ndarray):
                 images = images[_choose(images.files)]
-        except (*_DAMAGE, gzip.BadGzipFile) as error:
-            raise ValueError(f"no images can be read from {file}: {error}") from error
     return images[np.newaxis] if images.shape == (28, 28) else images
 
 

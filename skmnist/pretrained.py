@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skmnist._damage import reading
 from skmnist._replacing import replacing
 from skmnist.preprocessing import flatten_and_scale
 
@@ -155,24 +156,25 @@ def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -
 def read_network() -> DenseNetwork:
     """Read the trained network, and see that the file is whole."""
     names = [f"{kind}_{layer}" for kind in ("coefs", "intercepts") for layer in LAYERS]
-    arrays = {}
-    try:
-        # Not `np.load(file)`: of a file that is no archive it says that it is a pickle
-        # and how to load it unsafely. An archive has checksums, which are compared.
-        with zipfile.ZipFile(FILE) as archive:
-            for name in ("classes", "loss_curve", *names):
-                with archive.open(f"{name}.npy") as stream:
-                    arrays[name] = np.load(stream, allow_pickle=False)
-    except FileNotFoundError as error:
+    if not FILE.exists():
         raise FileNotFoundError(
             f"{FILE}, the trained network that comes with skmnist, is missing; install"
             " skmnist again."
-        ) from error
-    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        )
+    arrays = {}
+    # Not `np.load(file)`: of a file that is no archive it says that it is a pickle
+    # and how to load it unsafely. An archive has checksums, which are compared.
+    with (
+        reading(
             f"{FILE} ({FILE.stat().st_size} bytes), the trained network that comes with"
-            f" skmnist, is cut short or damaged: {error}; install skmnist again."
-        ) from error
+            " skmnist, is cut short or damaged",
+            "; install skmnist again.",
+        ),
+        zipfile.ZipFile(FILE) as archive,
+    ):
+        for name in ("classes", "loss_curve", *names):
+            with archive.open(f"{name}.npy") as stream:
+                arrays[name] = np.load(stream, allow_pickle=False)
     coefs, intercepts = (
         [arrays[f"{kind}_{layer}"].astype(np.float32) for layer in LAYERS]
         for kind in ("coefs", "intercepts")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skmnist._damage import reading
 from skmnist._replacing import replacing
 from skmnist.preprocessing import flatten_and_scale
 
@@ -147,16 +148,9 @@ def load(file: Path) -> Any:
     _require(file, reader)
     with open(file, "rb"):  # a missing file is said so by the system
         pass
-    try:
+    with reading(f"{file} is not a pipeline written by --save, or is cut short"):
         model = _READERS[reader](file)
         model.predict_proba, model.classes_  # noqa: B018
-    except OSError:
-        raise
-    except Exception as error:  # reading what is damaged may raise anything
-        raise ValueError(
-            f"{file} is not a pipeline written by --save, or is cut short "
-            f"({type(error).__name__}: {error})"
-        ) from error
     return model
 
 

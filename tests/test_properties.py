@@ -3,18 +3,33 @@
 ``HYPOTHESIS_PROFILE=long`` runs 5,000 examples of each instead of 200.
 """
 
+import gzip
+import io
 import os
 import pickle
+import struct
+import tempfile
 import warnings
+from functools import cache
+from pathlib import Path
 from typing import ClassVar
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.base import clone
 
-from skmnist import MNISTClassifier, flatten_and_scale
+from skmnist import (
+    MNISTClassifier,
+    find_digits,
+    flatten_and_scale,
+    make_pipeline,
+    to_sklearn,
+)
+from skmnist.images import read_images
+from skmnist.saving import load, save
 
 pytest.importorskip("hypothesis")
 
@@ -106,6 +121,77 @@ def clf():
 @given(st.lists(st.integers(0, N - 1), min_size=2, max_size=600))
 def test_a_row_does_not_depend_on_its_company(clf, expected, rows):
     np.testing.assert_array_equal(clf.predict_proba(X[rows]), expected[rows])
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+PIPE = make_pipeline(units=4, epochs=1, random_state=0).fit(IMAGES, [0, 1, 2])
+
+
+def as_bytes(write, *args, **options):
+    write(stream := io.BytesIO(), *args, **options)
+    return stream.getvalue()
+
+
+def saved(ending):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, f"model{ending}")
+        # What is without TensorFlow is read in less time.
+        save(to_sklearn(PIPE) if ending == ".joblib" else PIPE, file)
+        return file.read_bytes()
+
+
+IDX = struct.pack(">4I", 0x0803, *IMAGES.shape) + IMAGES.tobytes()
+PAPER = Image.fromarray(np.kron(IMAGES[0] // 128 * 255, np.ones((3, 3), np.uint8)))
+# What is read by what, and whether a checksum tells of every change to the data.
+FILES = {
+    ".npy": (as_bytes(np.save, IMAGES), read_images, False),
+    ".npz": (as_bytes(np.savez, IMAGES), read_images, True),
+    ".idx": (IDX, read_images, False),
+    ".gz": (gzip.compress(IDX), read_images, True),
+    ".joblib": (saved(".joblib"), load, False),
+    ".skops": (saved(".skops"), load, True),
+    ".onnx": (saved(".onnx"), load, False),
+    ".png": (as_bytes(PAPER.save, format="PNG"), find_digits, False),
+    ".jpg": (as_bytes(PAPER.save, format="JPEG"), find_digits, False),
+    ".gif": (as_bytes(PAPER.save, format="GIF"), find_digits, False),
+}
+
+
+def values(read):
+    return read.predict_proba(IMAGES) if hasattr(read, "predict_proba") else read
+
+
+@pytest.mark.parametrize("ending", FILES)
+@given(
+    keep=st.floats(0, 1),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255))),
+    more=st.binary(max_size=64),
+)
+def test_damaged_files_are_refused_or_right(ending, keep, flips, more):
+    whole, read, has_checksum = FILES[ending]
+    content = bytearray(whole[: round(len(whole) * keep)] + more)
+    for place, change in flips if content else ():
+        content[int(place * len(content))] ^= change
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's and NumPy's, of what is damaged
+        file = Path(folder, f"file{ending}")
+        file.write_bytes(content)
+        result = error = None
+        try:
+            result = values(read(file))
+        except (OSError, ValueError) as refusal:
+            error = str(refusal)
+    assert error is None or str(file) in error
+    if has_checksum and error is None:
+        np.testing.assert_array_equal(result, values(read_whole(ending)))
+
+
+@cache
+def read_whole(ending):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, f"file{ending}")
+        file.write_bytes(FILES[ending][0])
+        return FILES[ending][1](file)
 
 
 class Fail(keras.callbacks.Callback):

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from skmnist._damage import reading
+
 Picture: TypeAlias = (
     str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[np.generic]
 )
@@ -57,13 +59,8 @@ def read_colours(picture: Picture) -> Colours:
         raise IsADirectoryError(
             f"{name} is a folder; pass one picture, or use load_pictures."
         )
-    try:
-        with Image.open(picture) as image:
-            return _from_image(image, name)
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{name} is no picture that Pillow can read.") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{name} is too large to be read safely: {error}") from error
+    with _opened(picture, name) as image:
+        return _from_image(image, name)
 
 
 def describe(picture: Picture) -> str:
@@ -73,18 +70,28 @@ def describe(picture: Picture) -> str:
     return str(getattr(picture, "name", "the picture"))
 
 
+def _opened(file: str | os.PathLike[str] | IO[bytes], name: str) -> Image.Image:
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{name} is no picture that Pillow can read.") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} is too large to be read safely: {error}") from error
+    except Exception:
+        with reading(f"{name} is cut short or damaged"):
+            raise
+
+
 def _from_image(image: Image.Image, name: str) -> Colours:
     """Decode a Pillow image no finer than needed, and turn it upright."""
     size = image.size
     if image.format == "JPEG":
         # A JPEG can be decoded at a half, a quarter or an eighth in less time.
         image.draft("RGB", _fitting(size))
-    try:
+    with reading(f"{name} is cut short or damaged"):
         image.load()
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        raise ValueError(f"{name} is cut short or damaged: {error}") from error
-    turned = image.getexif().get(0x0112, 1) >= 5
-    upright = ImageOps.exif_transpose(image)
+        turned = image.getexif().get(0x0112, 1) >= 5
+        upright = ImageOps.exif_transpose(image)
     return _shrunk(upright, size[::-1] if turned else size)
 
 
