@@ -8,13 +8,11 @@ from contextlib import contextmanager
 def reading(problem: str, remedy: str = "") -> Iterator[None]:
     """Raise a ValueError that begins with `problem`, whatever a reader raises.
 
-    NumPy's, Pillow's and others' raise nearly anything on damaged files. What the
-    system says, naming a file, goes on as it is, and so does a lack of memory.
+    NumPy's, Pillow's and others' raise nearly anything on damaged files, MemoryError
+    too, where a size is damaged. What the system says, naming a file, goes on as it is.
     """
     try:
         yield
-    except MemoryError:
-        raise
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise
