@@ -11,8 +11,8 @@ the weights of a network, that turn an image into ten probabilities.
 # %%
 # The images
 # ----------
-# scikit-learn's bundled digits, enlarged to 28x28 grey levels, 255 where the ink is.
-# ``fetch_mnist()`` in the place of ``load_digits_28x28(random_state=0)`` gives the
+# scikit-learn's bundled digits in MNIST's format: 28x28 grey levels, 255 where the ink
+# is. ``fetch_mnist()`` in the place of ``load_digits_28x28(random_state=0)`` gives the
 # 60,000 images of MNIST, and everything else stays as it is.
 
 import matplotlib.pyplot as plt

@@ -2,7 +2,7 @@
 Look at the mistakes
 ====================
 
-An accuracy of 94 % says how often a network errs. Which digits does it take for which,
+An accuracy of 95 % says how often a network errs. Which digits does it take for which,
 and would you have known better?
 """
 

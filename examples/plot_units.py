@@ -11,7 +11,7 @@ times its weight, so its weights are an image, too: of what it looks for.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from skmnist import DigitsDisplay, load_digits_28x28, load_pretrained, to_mnist_format
+from skmnist import DigitsDisplay, load_digits_28x28, load_pretrained
 
 weights = load_pretrained()["classifier"].coefs_[0]
 print("pixels and units:", weights.shape)
@@ -38,11 +38,10 @@ plt.show()
 # ----------------------
 # A unit's answer to an image is that sum (and its bias), where it is above 0. Here are
 # the three units whose answers differ most between images, and the seven of
-# scikit-learn's digits, brought into MNIST's format, that each answers loudest. What
-# the seven have in common is what the unit looks for; mostly, a place without ink.
+# scikit-learn's digits that each answers loudest. What the seven have in common is what
+# the unit looks for; mostly, a place without ink.
 
 _, (X, y) = load_digits_28x28(random_state=0)
-X = np.array([to_mnist_format(image) for image in X])
 answers = X.reshape(len(X), -1) / 255 @ weights
 figure, axes = plt.subplots(3, 8, figsize=(8, 3.8), layout="constrained")
 for row, unit in zip(axes, np.argsort(-answers.std(axis=0))[:3], strict=True):

@@ -6,6 +6,7 @@ rather than as a puzzling accuracy.
 """
 
 import contextlib
+import functools
 import gzip
 import hashlib
 import os
@@ -105,10 +106,10 @@ def load_digits_28x28(
     test_size: float = 0.2,
     random_state: int | np.random.RandomState | None = None,
 ) -> tuple[Pair, Pair]:
-    """Load scikit-learn's bundled digits, enlarged to MNIST's format.
+    """Load scikit-learn's bundled digits in MNIST's format.
 
-    1,797 real 8x8 scans that need no network: small enough for examples and
-    tests, and a stand-in where MNIST cannot be had.
+    1,797 real scans that need no network: small enough for examples and tests, and
+    a stand-in where MNIST cannot be had.
 
     Parameters
     ----------
@@ -130,8 +131,10 @@ def load_digits_28x28(
 
     Notes
     -----
-    The enlargement is bilinear between pixel centres. Unlike MNIST's, these
-    digits fill the frame, so a model of one does poorly on the other.
+    The scans of 8x8 pixels go through :func:`~skmnist.to_mnist_format`, which takes
+    seconds, once in a process. So what is trained on them reads other digits in that
+    format, too, if not as well as what is trained on MNIST: after five epochs 0.53 of
+    MNIST's test images, after a hundred with ``distortion=1.0`` 0.84 (:ref:`data`).
 
     Examples
     --------
@@ -141,22 +144,25 @@ def load_digits_28x28(
     ((1437, 28, 28), dtype('uint8'), (360, 28, 28))
     """
     # Imported here to keep `import skmnist`, and `skmnist --help`, quick.
-    from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    digits = load_digits()
-    # New pixel i lies at old pixel (i + 1/2) * 8/28 - 1/2 = (4i - 5)/14. In 14ths all
-    # is whole numbers: rounding is exact, the images the same on every machine.
-    place = (4 * np.arange(28) - 5) / 14
-    rows = [np.interp(place, np.arange(8), row) for row in 14 * np.eye(8)]
-    enlarge = np.rint(rows).astype(np.int64)  # (8, 28)
-    sums = enlarge.T @ digits.images.astype(np.int64) @ enlarge  # 0..16 * 14 * 14
-    images = ((510 * sums + 3136) // 6272).astype(np.uint8)  # 255 * sums/3136, rounded
-    labels = digits.target.astype(np.uint8)
+    images, labels = _digits_as_mnist()
     X_train, X_test, y_train, y_test = train_test_split(
         images, labels, test_size=test_size, stratify=labels, random_state=random_state
     )
     return (X_train, y_train), (X_test, y_test)
+
+
+@functools.cache
+def _digits_as_mnist() -> Pair:
+    """Return all the bundled digits, for callers that copy what they hand on."""
+    from sklearn.datasets import load_digits
+
+    from skmnist.pictures import to_mnist_format
+
+    digits = load_digits()
+    images = np.array([to_mnist_format(image) for image in digits.images / 16])
+    return images, digits.target.astype(np.uint8)
 
 
 def _fetch_with_keras() -> tuple[Pair, Pair]:

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.ndimage import zoom
+from scipy.ndimage import center_of_mass, find_objects, zoom
 from sklearn.datasets import load_digits
 
 from skmnist import fetch_mnist, load_digits_28x28
@@ -357,17 +357,32 @@ class TestDigits:
             shares = np.bincount(y, minlength=10) / len(y)
             np.testing.assert_allclose(shares, 0.1, atol=0.01)
 
-    def test_scipy_enlarges_alike(self):
+    def test_they_are_the_bundled_ones(self):
         (X_train, y_train), (X_test, y_test) = load_digits_28x28(random_state=0)
         digits = load_digits()
-        options = {"order": 1, "mode": "nearest", "grid_mode": True}
-        enlarged = zoom(digits.images * (255 / 16), (1, 3.5, 3.5), **options)
-        ours = np.concatenate([X_train, X_test])
         # The split shuffles; the same one of the numbers 0..1796 says how.
         order = _order(0)
-        np.testing.assert_allclose(ours, enlarged[order], atol=0.5 + 1e-9)
         y = np.concatenate([y_train, y_test])
         np.testing.assert_array_equal(y, digits.target[order])
+        ours = np.concatenate([X_train, X_test])
+        alike = [
+            np.corrcoef(_boxed(image), _boxed(scan))[0, 1]
+            for image, scan in zip(ours, digits.images[order], strict=True)
+        ]
+        assert np.mean(alike) > 0.75
+
+    def test_they_are_framed_as_mnists_are(self):
+        for X, _ in load_digits_28x28(random_state=0):
+            for image in X:
+                assert max(np.ptp(np.argwhere(image), axis=0)) + 1 == 20
+                # To half a pixel, but where the frame ends.
+                assert np.abs(np.subtract(center_of_mass(image), 14)).max() < 1
+
+    def test_what_is_handed_out_can_be_written_to(self):
+        (X, _), _ = load_digits_28x28(random_state=0)
+        before = X.copy()
+        X[:] = 0
+        np.testing.assert_array_equal(load_digits_28x28(random_state=0)[0][0], before)
 
     def test_random_state(self):
         first, again, other = (
@@ -384,6 +399,13 @@ class TestDigits:
         assert len(load_digits_28x28(test_size=100)[1][1]) == 100
         with pytest.raises(ValueError, match="test_size"):
             load_digits_28x28(test_size=1.5)
+
+
+def _boxed(image):
+    """Scale the box around the ink to 8x8 pixels, in a row."""
+    box = image[find_objects((image > 0).astype(int))[0]].astype(float)
+    options = {"order": 1, "mode": "nearest", "grid_mode": True}
+    return zoom(box, np.divide(8, box.shape), **options).ravel()
 
 
 def _order(seed):

@@ -10,7 +10,7 @@ import joblib
 import keras
 import pytest
 
-from skmnist import make_pipeline
+from skmnist import load_digits_28x28, make_pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -68,3 +68,12 @@ def test_distortion_reaches_what_the_lesson_does_not(mnist):
         random_state=0,
     )
     assert pipe.fit(*train).score(*test) >= 0.988
+
+
+@pytest.mark.parametrize(
+    ("params", "least"), [({}, 0.48), ({"epochs": 100, "distortion": 1.0}, 0.8)]
+)
+def test_what_stands_in_for_mnist_teaches_to_read_it(mnist, params, least):
+    train, _ = load_digits_28x28(random_state=0)
+    pipe = make_pipeline(**params, random_state=0).fit(*train)
+    assert pipe.score(*mnist[1]) >= least

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -18,7 +20,6 @@ from skmnist import (
     Digits,
     find_digits,
     flatten_and_scale,
-    load_digits_28x28,
     load_pictures,
     to_mnist_format,
 )
@@ -29,9 +30,18 @@ EXIF_ORIENTATION = 0x0112
 
 @pytest.fixture(scope="module")
 def hand():
-    """Return the bundled digits in MNIST's format: (images, labels), twice."""
-    pairs = load_digits_28x28(random_state=0)
-    return [(np.array([to_mnist_format(x) for x in X]), y) for X, y in pairs]
+    """Return the bundled digits in MNIST's format: (images, labels), twice.
+
+    Enlarged first: pages of them are to look written, not made of 8x8 pixels.
+    """
+    X, y = load_digits(return_X_y=True)
+    options = {"order": 1, "mode": "nearest", "grid_mode": True}
+    large = ndimage.zoom(X.reshape(-1, 8, 8) / 16, (1, 3.5, 3.5), **options)
+    images = np.array([to_mnist_format(image) for image in large])
+    X_train, X_test, y_train, y_test = train_test_split(
+        images, y, test_size=0.2, stratify=y, random_state=0
+    )
+    return [(X_train, y_train), (X_test, y_test)]
 
 
 @pytest.fixture(scope="module")
