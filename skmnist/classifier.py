@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self, Unpack
 
 import joblib
-import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
@@ -14,6 +13,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skmnist._backend import keras
 from skmnist._forks import check_threads
 from skmnist._parameters import Routed, check_known
 from skmnist._scikeras import KerasClassifier, check_two_classes

@@ -54,9 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv or (argv[0].startswith("-") and argv[0] not in _OF_ITS_OWN):
         argv.insert(0, "fit")
     args = _make_parser().parse_args(argv)
-    # TensorFlow's remarks on a missing GPU, an error by its own rating, would bury what
-    # is printed here. This is an application, so it may decide; failures still raise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         code: int = args.run(args) or 0
         sys.stdout.flush()

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ def fit(args: argparse.Namespace) -> int:
         validated = "" if args.validation_split else " (and as validation data)"
         print(f"{len(X_test):,} to test{validated}\nnetwork: {shape}")
         sys.stdout.flush()
-    _import_tensorflow()
     from skmnist import make_pipeline
 
     pipe = make_pipeline(
@@ -118,7 +116,6 @@ def _say_what_next(args: argparse.Namespace) -> None:
 def search(args: argparse.Namespace) -> None:
     """Cross-validate a grid, print the candidates by rank, and test the best."""
     name, (X, y), (X_test, y_test) = _load(args.data)
-    _import_tensorflow()
     from sklearn.model_selection import GridSearchCV
     from sklearn.utils import resample
 
@@ -156,15 +153,11 @@ def predict(args: argparse.Namespace) -> int:
         raise ValueError("--plot draws one picture, and all the digits that are on it")
     if args.plot:
         _check_plot(args.plot)
-    # TensorFlow is imported if what was saved needs it.
-    with _quiet_tensorflow():
-        model = load(args.model) if args.model else read_network()
+    model = load(args.model) if args.model else read_network()
     failed = 0
     for file in args.files:
         try:
-            # It reports on what it compiles, too.
-            with _quiet_tensorflow():
-                read = _read(file, model, args.single)
+            read = _read(file, model, args.single)
         except (OSError, TypeError, ValueError) as error:
             problem = one_line(error)
             named = problem if file in problem else f"{file}: {problem}"
@@ -192,8 +185,7 @@ def app(args: argparse.Namespace) -> None:
     """Serve the page to write digits on."""
     from skmnist.app import serve
 
-    with _quiet_tensorflow():
-        model = load(args.model) if args.model else read_network()
+    model = load(args.model) if args.model else read_network()
     serve(model, port=args.port, open_browser=not args.no_browser)
 
 
@@ -252,33 +244,6 @@ def _check_plot(file: Path) -> None:
     matplotlib.use("agg")
 
 
-@contextlib.contextmanager
-def _quiet_tensorflow() -> Iterator[None]:
-    """Drop what TensorFlow prints on its own, but no warning."""
-    # As of 2.21 it reports on oneDNN and CUDA whatever TF_CPP_MIN_LOG_LEVEL says, from
-    # C++, so past `sys.stderr`. May go when that is heeded.
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as null:
-        os.dup2(null.fileno(), 2)
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        # Those that came before a failure may say why.
-        for warning in caught:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
-
-
-def _import_tensorflow() -> None:
-    with _quiet_tensorflow():
-        import tensorflow  # noqa: F401
-
-
 def _load(path: str | None) -> tuple[str, Pair, Pair]:
     """Read MNIST, or where it was not asked for and cannot be had, the digits."""
     if path is not None or os.environ.get("SKMNIST_DATA"):
@@ -286,7 +251,6 @@ def _load(path: str | None) -> tuple[str, Pair, Pair]:
     # In seconds. Without it, a firewall that drops packets holds the download for many
     # minutes; Keras offers no way to say so.
     socket.setdefaulttimeout(20)
-    _import_tensorflow()
     try:
         # Keras reports its download on standard output, which is for results here.
         with contextlib.redirect_stdout(sys.stderr):

@@ -175,7 +175,7 @@ def _fetch_with_keras() -> tuple[Pair, Pair]:
             return _read_npz(cached)
         except ValueError as error:
             problem = f"the cached file is damaged ({error}) and "
-    import keras
+    from skmnist._backend import keras
 
     try:
         train, test = keras.datasets.mnist.load_data()

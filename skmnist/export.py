@@ -199,7 +199,7 @@ def make_mlp(
 
 def _read_network(model: Any) -> tuple[str, list[Any], list[Any]]:
     """Return activation, weights and biases as MLPClassifier has them."""
-    import keras
+    from skmnist._backend import keras
 
     names = {
         keras.activations.linear: "identity",

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from skmnist._backend import find_devices, keras
 
 # Rows that are predicted at once: enough for fast matrix products, few enough that
 # filling up a block for two rows costs little.
@@ -63,6 +64,7 @@ def build_network(
     Every initialiser and every dropout layer has a seed of its own, so nothing is
     drawn from, or left behind in, a global random state.
     """
+    find_devices()
     widths = list(units) if isinstance(units, Iterable) else [units] * 2
     _check_memory([n_features, *widths, n_classes])
     seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(widths) + 1) >> 1)
