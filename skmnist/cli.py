@@ -87,7 +87,13 @@ def _make_parser() -> argparse.ArgumentParser:
         help="mnist.npz, or a folder holding it or the four IDX files (default: "
         "SKMNIST_DATA, else a download, else scikit-learn's bundled digits)",
     )
-    shared.add_argument("--seed", type=_seed, metavar="N", help="make it repeatable")
+    shared.add_argument(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="another one gives other numbers, the same one the same (default: 0)",
+    )
     shared.add_argument("--quiet", action="store_true", help="print the result only")
 
     fit = subparsers.add_parser("fit", parents=[shared], help="train, and test")

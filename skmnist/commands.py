@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import io
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -20,6 +22,9 @@ from skmnist.saving import check_savable, check_writable, load, save
 
 # What is slow to import (TensorFlow, scikit-learn) is imported where it is used.
 
+# What is trained on where MNIST cannot be had.
+DIGITS = "scikit-learn's digits at 28x28"
+
 
 def fit(args: argparse.Namespace) -> int:
     """Train, print what Keras reports of each epoch, and test."""
@@ -27,7 +32,7 @@ def fit(args: argparse.Namespace) -> int:
         check_savable(args.save)
     if args.plot:
         _check_plot(args.plot)
-    name, (X_train, y_train), (X_test, y_test) = _load(args.data)
+    name, (X_train, y_train), (X_test, y_test) = _load(args)
     units = args.units[0] if len(args.units) == 1 else tuple(args.units)
     if not args.quiet:
         layers = [units, units] if isinstance(units, int) else units
@@ -35,7 +40,7 @@ def fit(args: argparse.Namespace) -> int:
         print(f"data: {name}, {len(X_train):,} images to train on", end=", ")
         validated = "" if args.validation_split else " (and as validation data)"
         print(f"{len(X_test):,} to test{validated}\nnetwork: {shape}")
-        sys.stdout.flush()
+        _say_what_takes_time()
     from skmnist import make_pipeline
 
     pipe = make_pipeline(
@@ -60,6 +65,9 @@ def fit(args: argparse.Namespace) -> int:
     # First what took long.
     if args.save:
         save(pipe, args.save)
+        if name == DIGITS:  # even if quiet: the file will outlive what was printed
+            problem = f"{args.save} learned from {DIGITS}, not from MNIST"
+            print(f"skmnist: {problem}", file=sys.stderr)
     if args.plot:
         from skmnist.plots.training import draw_training
 
@@ -105,17 +113,21 @@ def _stopping_after_an_epoch(clf: Any, file: Path | None) -> Iterator[list[int]]
 def _say_what_next(args: argparse.Namespace) -> None:
     """End a training with what can be done with it."""
     if args.save:
+        file = shlex.quote(str(args.save))
         print(
-            f"next: skmnist predict --model {args.save} photo.jpg,"
-            f" or skmnist app --model {args.save}"
+            f"next: skmnist predict --model {file} photo.jpg,"
+            f" or skmnist app --model {file}"
         )
     else:
-        print("next: --save digits.skops keeps the network, to predict with")
+        print(
+            "next: --save digits.skops keeps the network, for skmnist predict and"
+            " skmnist app"
+        )
 
 
 def search(args: argparse.Namespace) -> None:
     """Cross-validate a grid, print the candidates by rank, and test the best."""
-    name, (X, y), (X_test, y_test) = _load(args.data)
+    name, (X, y), (X_test, y_test) = _load(args)
     from sklearn.model_selection import GridSearchCV
     from sklearn.utils import resample
 
@@ -125,7 +137,8 @@ def search(args: argparse.Namespace) -> None:
         n, seed = args.images, args.seed
         X, y = resample(X, y, replace=False, n_samples=n, stratify=y, random_state=seed)
     if not args.quiet:
-        print(f"data: {name}, {len(X):,} images in 3 folds", flush=True)
+        print(f"data: {name}, {len(X):,} images in 3 folds")
+        _say_what_takes_time()
     search = GridSearchCV(
         make_pipeline(random_state=args.seed),
         {"classifier__units": args.units, "classifier__epochs": args.epochs},
@@ -244,25 +257,47 @@ def _check_plot(file: Path) -> None:
     matplotlib.use("agg")
 
 
-def _load(path: str | None) -> tuple[str, Pair, Pair]:
+def _load(args: argparse.Namespace) -> tuple[str, Pair, Pair]:
     """Read MNIST, or where it was not asked for and cannot be had, the digits."""
-    if path is not None or os.environ.get("SKMNIST_DATA"):
-        return "MNIST", *fetch_mnist(path)
+    if args.data is not None:
+        try:
+            return "MNIST", *fetch_mnist(args.data)
+        except (OSError, ValueError) as error:
+            problem = str(error).removeprefix("path=")
+            raise OSError(f"--data: {problem}") from error
+    if os.environ.get("SKMNIST_DATA"):
+        return "MNIST", *fetch_mnist()
     # In seconds. Without it, a firewall that drops packets holds the download for many
     # minutes; Keras offers no way to say so.
     socket.setdefaulttimeout(20)
-    try:
-        # Keras reports its download on standard output, which is for results here.
-        with contextlib.redirect_stdout(sys.stderr):
-            return "MNIST", *fetch_mnist()
-    except OSError as error:
+    if not args.quiet:
+        where = "in Keras' cache or by a download"
         print(
-            "skmnist: using scikit-learn's bundled digits (1,797 images) instead of "
-            f"MNIST: {one_line(error)}",
+            f"skmnist: loading TensorFlow, to look for MNIST {where} ...",
             file=sys.stderr,
         )
+    try:
+        # Keras reports its download on standard output, which is for results here.
+        report = io.StringIO() if args.quiet else sys.stderr
+        with contextlib.redirect_stdout(report):
+            return "MNIST", *fetch_mnist()
+    except OSError as error:
+        if not args.quiet:
+            # What the system says of it follows Keras' own words.
+            reason = one_line(error.__cause__ or error).rpartition(" -- ")[-1]
+            print(
+                "skmnist: using scikit-learn's bundled digits, since MNIST cannot be "
+                f"downloaded ({reason}); --data or SKMNIST_DATA says where it is",
+                file=sys.stderr,
+            )
     # Always the same split, as in MNIST, so that seeds can be compared.
-    return "scikit-learn's digits at 28x28", *load_digits_28x28(random_state=0)
+    return DIGITS, *load_digits_28x28(random_state=0)
+
+
+def _say_what_takes_time() -> None:
+    """Tell of the seconds in which nothing seems to happen."""
+    first = "" if "tensorflow" in sys.modules else "loading TensorFlow, then "
+    print(f"{first}compiling the first epoch ...", flush=True)
 
 
 def one_line(error: BaseException) -> str:

@@ -136,6 +136,8 @@ class TestRefusal:
         # No fallback on the digits: the user said what to train on.
         errors = self.refuse([command, "--data", tmp_path], capsys)
         assert "holds no mnist.npz" in errors
+        errors = self.refuse([command, "--data", tmp_path / "absent"], capsys)
+        assert f"--data: {tmp_path / 'absent'} does not exist" in errors
         monkeypatch.setenv("SKMNIST_DATA", str(tmp_path / "absent"))
         errors = self.refuse([command], capsys)
         assert f"SKMNIST_DATA={tmp_path / 'absent'} does not exist" in errors
@@ -232,24 +234,37 @@ class TestFit:
     def test_it_prints_each_epoch_and_the_accuracy(self, fitted):
         code, lines, errors, _ = fitted
         assert code == 0
-        assert lines[:2] == [
+        assert lines[:4] == [
             "data: scikit-learn's digits at 28x28, 1,437 images to train on, "
             "360 to test (and as validation data)",
             "network: 784-64-32-10",
+            "compiling the first epoch ...",
+            "Epoch 1/3",
         ]
         assert len([line for line in lines if PRINTED_EPOCH.search(line)]) == 3
         assert "parameters: 52,650" in lines
         assert float(ACCURACY.fullmatch(lines[-2])[1]) > 0.8
-        assert "using scikit-learn's bundled digits" in errors
-        assert "SKMNIST_DATA" in errors
-        assert "oneDNN" not in errors
+        looking, keras, instead, saved = errors.splitlines()
+        assert looking.startswith("skmnist: loading TensorFlow, to look for MNIST")
+        assert "Downloading" in keras
+        assert "using scikit-learn's bundled digits" in instead
+        assert "--data or SKMNIST_DATA" in instead
+        assert "path=" not in errors
+        assert f"{fitted[-1]} learned from scikit-learn's digits" in saved
 
     def test_quiet_prints_the_accuracy_only(self, fitted, environment):
         # The same seed, so the same accuracy.
         options = ("--epochs", 3, "--units", 64, 32, "--seed", 1, "--quiet")
         code, lines, errors = run(environment, "fit", *options)
-        assert (code, lines) == (0, fitted[1][-2:-1])
-        assert "bundled digits" in errors
+        assert (code, lines, errors) == (0, fitted[1][-2:-1], "")
+
+    def test_it_is_repeatable_without_a_seed(self, environment):
+        options = ("fit", "--epochs", 1, "--units", 16, "--quiet")
+        first, again, zero, other = (
+            run(environment, *options, *more)[1]
+            for more in ((), (), ("--seed", 0), ("--seed", 3))
+        )
+        assert first == again == zero != other
 
     def test_it_saves_the_pipeline_and_nothing_else(self, fitted):
         file = fitted[-1]
@@ -326,6 +341,7 @@ class TestFit:
         assert code == 0
         assert lines[0].endswith("1,437 images to train on, 360 to test")
         assert lines[-1].startswith(f"next: skmnist predict --model {files[1]} ")
+        assert lines[-1].endswith(f" or skmnist app --model {files[1]}")
         with Image.open(tmp_path / "page.png") as page:
             assert min(page.size) > 800
         assert "Traceback" not in errors
@@ -335,7 +351,10 @@ class TestFit:
     def test_mnist(self):
         code, lines, errors = run(os.environ, "--epochs", 1, "--seed", 0)
         assert (code, errors) == (0, "")
-        assert lines[1] == "network: 784-512-512-10"
+        assert lines[1:3] == [
+            "network: 784-512-512-10",
+            "loading TensorFlow, then compiling the first epoch ...",
+        ]
         assert "parameters: 669,706" in lines
         assert float(ACCURACY.fullmatch(lines[-2])[1]) > 0.95
 
