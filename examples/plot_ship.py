@@ -24,37 +24,37 @@ from skmnist import load_digits_28x28, make_pipeline, to_sklearn
 pipe = make_pipeline(random_state=0).fit(X_train, y_train)
 
 # %%
-# To train on
-# -----------
-# joblib keeps all of it, the optimizer's state too. What is loaded goes on as if it had
-# never been away: one more epoch on both, and they are the same to the bit.
+# To predict
+# ----------
+# ``to_sklearn`` gives the same pipeline in scikit-learn alone. skops saves it in a file
+# that runs nothing you have not agreed to, and ONNX is for where there is no
+# scikit-learn, or no Python. (``skmnist fit --save digits.skops`` does it all at once.)
 
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name)
+exported = to_sklearn(pipe)
+same = np.array_equal(exported.predict(X_test), pipe.predict(X_test))
+print("the same labels:", same)
+
+skops.io.dump(exported, path / "sklearn.skops")
+rows = exported["preprocess"].transform(X_test[:1])
+network = to_onnx(exported["classifier"], rows, options={"zipmap": False})
+(path / "network.onnx").write_bytes(network.SerializeToString())
+
+# %%
+# To train on
+# -----------
+# joblib keeps all of it, the optimizer's state too. What is loaded goes on as if it had
+# never been away: one more epoch on both, and they are the same to the bit. But reading
+# such a file runs whatever code is in it: it is for your own machines.
+
+joblib.dump(exported, path / "sklearn.joblib")
 joblib.dump(pipe, path / "keras.joblib")
 loaded = joblib.load(path / "keras.joblib")  # runs code: load only what you trust
 for each in (pipe, loaded):
     each["classifier"].partial_fit(each["preprocess"].transform(X_train), y_train)
 proba = pipe.predict_proba(X_test)
 print("the same to the bit:", np.array_equal(loaded.predict_proba(X_test), proba))
-
-# %%
-# To predict
-# ----------
-# ``to_sklearn`` gives the same pipeline in scikit-learn alone. joblib saves it, as
-# anything; skops saves it in a file that runs nothing you have not agreed to; and ONNX
-# is for where there is no scikit-learn, or no Python.
-
-exported = to_sklearn(pipe)
-same = np.array_equal(exported.predict(X_test), pipe.predict(X_test))
-print("the same labels:", same)
-
-joblib.dump(pipe, path / "keras.joblib")
-joblib.dump(exported, path / "sklearn.joblib")
-skops.io.dump(exported, path / "sklearn.skops")
-rows = exported["preprocess"].transform(X_test[:1])
-network = to_onnx(exported["classifier"], rows, options={"zipmap": False})
-(path / "network.onnx").write_bytes(network.SerializeToString())
 
 # %%
 # What each costs
@@ -64,8 +64,6 @@ network = to_onnx(exported["classifier"], rows, options={"zipmap": False})
 
 np.save(path / "image.npy", X_test[:1])
 READ = {
-    "keras.joblib": "import joblib; print(joblib.load(file).predict(X))",
-    "sklearn.joblib": "import joblib; print(joblib.load(file).predict(X))",
     "sklearn.skops": """
 import skops.io
 trusted = ["skmnist.preprocessing.flatten_and_scale"]
@@ -76,6 +74,8 @@ import onnxruntime
 session = onnxruntime.InferenceSession(file)
 print(session.run(None, {"X": X.reshape(1, -1).astype("float32") / 255})[0])
 """,
+    "sklearn.joblib": "import joblib; print(joblib.load(file).predict(X))",
+    "keras.joblib": "import joblib; print(joblib.load(file).predict(X))",
 }
 seconds, megabytes = {}, {}
 for name, code in READ.items():

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> from skmnist.cli import main
-    >>> main(["fit", "--epochs", "1", "--save", "no/such/folder/model.joblib"])
+    >>> main(["fit", "--epochs", "1", "--save", "no/such/folder/model.skops"])
     1
     """
     argv = list(sys.argv[1:] if argv is None else argv)

@@ -25,7 +25,8 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
     To predict, a dense network needs matrix products and no Keras. With copies of
     the trained weights in an :class:`~sklearn.neural_network.MLPClassifier`, it loads
     without importing TensorFlow, and what knows scikit-learn but not Keras, such as
-    skops and skl2onnx, can write it: :ref:`shipping` shows how.
+    skops and skl2onnx (``pip install 'skmnist[ship]'``), can write it: :ref:`shipping`
+    shows how.
 
     Parameters
     ----------

@@ -205,3 +205,22 @@ def test_skops_runs_nothing_that_is_not_ours(tmp_path):
     skops.io.dump(FunctionTransformer(np.save), tmp_path / "model.skops")
     with pytest.raises(ValueError, match="numpy"):
         load(tmp_path / "model.skops")
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_code_runs_only_from_a_file_that_is_called_joblib(ending, tmp_path):
+    ran, file = tmp_path / "ran", tmp_path / f"model{ending}"
+    joblib.dump(Payload(ran), file)
+    with pytest.raises(ValueError, match="is not a pipeline"):
+        load(file)
+    assert ran.exists() == (ending == ".joblib")

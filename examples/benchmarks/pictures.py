@@ -1,6 +1,6 @@
 """Read a folder of people's own pictures of digits, and digits that touch.
 
-python examples/benchmarks/pictures.py FOLDER --model FILE.joblib
+python examples/benchmarks/pictures.py FOLDER --model FILE.skops
 
 FOLDER holds a labels.csv with the columns file, kind and label: pictures of one digit,
 and, where the kind is multi, of several, with a space between lines of writing.
@@ -15,12 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import joblib
 import numpy as np
 from PIL import Image, ImageOps
 
 import skmnist
 from skmnist import fetch_mnist, find_digits, to_mnist_format
+from skmnist.saving import load
 
 SEVERAL = "multi"
 
@@ -167,10 +167,10 @@ def print_row(name, *cells):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", action="append", help="a .joblib file; repeatable")
+    parser.add_argument("--model", action="append", help="from fit --save; repeatable")
     parser.add_argument("--touching", type=int, default=200, help="pictures of each")
     args = parser.parse_args()
-    models = {Path(file).stem: joblib.load(file) for file in args.model or ()}
+    models = {Path(file).stem: load(Path(file)) for file in args.model or ()}
     models = models or {"load_pretrained": skmnist.load_pretrained()}
     single, several = read_table(args.folder)
 
