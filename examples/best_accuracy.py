@@ -77,7 +77,7 @@ def main():
         train, test = hold_out(*data[0], seed) if args.held_out else data
         start = time.perf_counter()
         pipe = best_pipeline(len(train[0]), args.epochs, seed).set_params(**args.set)
-        pipe.fit(*train)
+        pipe.set_params(classifier__verbose=2).fit(*train)
         seconds = time.perf_counter() - start
         accuracies.append(pipe.score(*test))
         loss = log_loss(test[1], pipe.predict_proba(test[0]))

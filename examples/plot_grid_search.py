@@ -28,6 +28,7 @@ search = GridSearchCV(
     make_pipeline(random_state=0),
     {"classifier__units": units, "classifier__epochs": epochs},
     cv=3,
+    verbose=1,
 )
 search.fit(X_train, y_train)
 print("best:", search.best_params_)

@@ -32,9 +32,11 @@ plt.show()
 # Two hidden layers of 512 units and a softmax of ten: the pipeline flattens and scales
 # the images, and the classifier encodes the labels, builds, compiles and trains. It
 # goes through the images five times, and after each of these epochs looks at a tenth of
-# them that it does not train on.
+# them that it does not train on. ``verbose=2`` prints a line for each.
 
-pipe = make_pipeline(units=512, epochs=5, validation_split=0.1, random_state=0)
+pipe = make_pipeline(
+    units=512, epochs=5, validation_split=0.1, random_state=0, verbose=2
+)
 pipe.fit(X_train, y_train)
 print(f"{pipe['classifier'].model_.count_params():,} weights")
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 from skmnist._parameters import Routed, check_routed
 from skmnist.classifier import MNISTClassifier
 from skmnist.preprocessing import flatten_and_scale
+from skmnist.training.callbacks import CallbackSupportMixin
 
 
 class ClassifierParams(Routed, total=False):
@@ -36,12 +37,14 @@ class ClassifierParams(Routed, total=False):
     random_state: int | np.random.RandomState | None
 
 
-class ImageTransformer(FunctionTransformer):
+class ImageTransformer(CallbackSupportMixin, FunctionTransformer):
     """A ``FunctionTransformer`` that knows the features it is given and gives.
 
     scikit-learn's own compares names of columns only if it refuses images of three
     dimensions, and does not know how many pixels an image has. This one needs no
-    `fit`, as the other, but remembers names and pixels once it is fitted.
+    `fit`, as the other, but remembers names and pixels once it is fitted. And it takes
+    scikit-learn's callbacks, if it has nothing to tell them: pipelines warn, in every
+    fit of a search, of a step that takes none.
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:

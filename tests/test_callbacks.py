@@ -180,8 +180,6 @@ def test_scoring_monitor_scores_every_epoch(digits, backend):
     assert scores[0, 1, classifier, 2] == search.score(*digits[0])
 
 
-# scikit-learn's own transformers do not take callbacks yet, and it says so.
-@pytest.mark.filterwarnings("ignore:The estimator ImageTransformer does not")
 def test_progress_bar_shows_search_pipeline_and_epochs(digits, monkeypatch):
     console = pytest.importorskip("rich").get_console()
     output = io.StringIO()

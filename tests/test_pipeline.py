@@ -198,3 +198,11 @@ def test_frames_asked_for_keep_the_names_of_columns(digits):
     assert list(pipe[:-1].transform(frame).columns) == NAMES
     with pytest.raises(ValueError, match="feature names should match"):
         pipe.predict(frame[NAMES[::-1]])
+
+
+def test_the_link_to_the_documentation_is_of_the_package_it_is_in():
+    pipe = make_pipeline()
+    assert pipe._get_doc_link().endswith("/sklearn.pipeline.Pipeline.html")
+    for step in pipe:
+        assert step._get_doc_link() == ""  # better none than a wrong one
+        assert "href=" not in step._repr_html_()
