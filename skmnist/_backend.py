@@ -66,19 +66,25 @@ if _quietly:
     try:
         with without_remarks():
             import keras
+
+            # As scikeras does, whatever the backend.
+            import tensorflow  # noqa: F401
     finally:
         del os.environ[LEVEL]
 else:
     import keras
 
-__all__ = ["find_devices", "keras", "without_remarks"]
+__all__ = ["keras", "start_tensorflow", "without_remarks"]
 
 
 @functools.cache
-def find_devices() -> None:
-    """Let TensorFlow look for GPUs, which the first use of it does, with remarks."""
+def start_tensorflow() -> None:
+    """Have TensorFlow look for GPUs and start its compiler, which it remarks on.
+
+    Not when it is imported: until it is used, a process may be forked.
+    """
     if _quietly and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         with without_remarks():
-            tf.config.list_physical_devices()
+            tf.function(lambda: tf.constant(0), jit_compile=True, autograph=False)()

@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skmnist._backend import find_devices, keras
+from skmnist._backend import keras, start_tensorflow
 from skmnist._files import SavedByParts
 from skmnist._forks import check_threads
 from skmnist._objects import put_together, take_apart
@@ -134,7 +134,7 @@ class KerasClassifier(SavedByParts):
             params | settings,
             caller_name=type(self).__name__,
         )
-        find_devices()  # here, an optimizer is the first to use TensorFlow
+        start_tensorflow()  # here, an optimizer is the first to use TensorFlow
         check_known("optimizer", self.optimizer, keras.optimizers.get, "'adam'")
         check_known("loss", self.loss, keras.losses.get, "'categorical_crossentropy'")
         return settings

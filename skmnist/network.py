@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._backend import find_devices, keras
+from skmnist._backend import keras, start_tensorflow
 
 # Rows that are predicted at once: enough for fast matrix products, few enough that
 # filling up a block for two rows costs little.
@@ -64,7 +64,7 @@ def build_network(
     Every initialiser and every dropout layer has a seed of its own, so nothing is
     drawn from, or left behind in, a global random state.
     """
-    find_devices()
+    start_tensorflow()
     widths = list(units) if isinstance(units, Iterable) else [units] * 2
     _check_memory([n_features, *widths, n_classes])
     seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(widths) + 1) >> 1)
