@@ -2,8 +2,8 @@
 
 A dozen lines on instruction sets and on GPUs that are not there, some of them errors by
 their own rating, would bury what a script or a notebook prints. Warnings and errors of
-any other kind are shown. Who sets ``TF_CPP_MIN_LOG_LEVEL``, or imports TensorFlow
-beforehand, gets what TensorFlow prints then.
+any other kind are shown. Who sets ``TF_CPP_MIN_LOG_LEVEL`` to 0, or imports TensorFlow
+beforehand, sees all; a higher level of the user's own is left as it is.
 """
 
 import contextlib
@@ -59,10 +59,11 @@ def _flush() -> None:
         sys.stderr.flush()
 
 
-_quietly = LEVEL not in os.environ and "tensorflow" not in sys.modules
+_own_level = os.environ.get(LEVEL)
+_quietly = _own_level != "0" and "tensorflow" not in sys.modules
 if _quietly:
     # It is read once, in importing. Processes started later are to find what was there.
-    os.environ[LEVEL] = "1"
+    os.environ.setdefault(LEVEL, "1")
     try:
         with without_remarks():
             import keras
@@ -70,7 +71,8 @@ if _quietly:
             # As scikeras does, whatever the backend.
             import tensorflow  # noqa: F401
     finally:
-        del os.environ[LEVEL]
+        if _own_level is None:
+            del os.environ[LEVEL]
 else:
     import keras
 

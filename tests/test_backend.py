@@ -44,6 +44,12 @@ def test_who_decides_otherwise_sees_all(code, variables):
     assert "XLA service" in run(code, **variables)[1]
 
 
+@pytest.mark.parametrize("level", ["1", "3"])
+def test_a_higher_level_of_the_users_own_stays(level):
+    code = FIT + "import os\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    assert run(code, TF_CPP_MIN_LOG_LEVEL=level) == (f"{level}\n", "")
+
+
 def test_nothing_is_left_behind_for_processes_started_later():
     code = "import os\nbefore = dict(os.environ)\n" + FIT
     code += "print({k for k, v in os.environ.items() if before.get(k) != v})"
