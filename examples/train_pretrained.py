@@ -8,23 +8,30 @@ learns, beside MNIST's training images,
 * the same with strokes of other widths and softness;
 * ones with a flag and a foot, sevens with a bar and slashed zeros, drawn into MNIST's;
 * scikit-learn's bundled digits in MNIST's format, but for those by the last four of
-  their writers, by which the network is judged.
+  their writers, by which the network is judged;
+* what is cut out of digits that touch: a digit where the cut is right, and else nothing
+  that it could be sure of. Such parts get a label at random.
 
 All of it is distorted anew in every epoch. Without SKMNIST_DATA, one epoch on the
 bundled digits alone shows that it runs.
 """
 
 import argparse
+import itertools
 import os
 import time
 
+import joblib
 import numpy as np
+from benchmarks.pictures import push_together
 from best_accuracy import best_pipeline, hold_out
 from scipy import ndimage
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
 from skmnist import fetch_mnist, to_mnist_format, to_sklearn
+from skmnist.pictures.format import as_mnist
+from skmnist.pictures.touching import propose_parts
 from skmnist.pretrained import FILE, load_pretrained, save_pretrained
 
 SIDE = 28
@@ -33,6 +40,10 @@ ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
 # are trained on, repeatedly, each time written with another pressure of the pen.
 N_BUNDLED = 1287
 REPEATS = 6
+# Pictures of one digit, two or three that are cut into parts. A part is a digit if it
+# has most in common with it, and none if it has less with every digit.
+N_PAGES = 30_000
+RIGHT, WRONG = 0.8, 0.6
 
 
 def redraw(image, rng, finer=4):
@@ -139,6 +150,40 @@ def bundled_digits(rng):
     return (train, np.tile(y[:N_BUNDLED], REPEATS)), (test, y[N_BUNDLED:])
 
 
+def cut_apart(images, labels, rng):
+    """Push digits together, or leave one alone, and yield parts with their labels."""
+    owners = push_together(images, rng.integers(4, size=len(images)))
+    rows = np.flatnonzero((owners > 127).any(axis=(0, 2)))
+    owners = np.pad(owners[:, rows[0] : rows[-1] + 1], ((0, 0), (1, 1), (1, 1)))
+    _, parts = propose_parts(owners.max(axis=0) / np.float32(255))
+    parts = list(parts.values())
+    # What each part has in common with each digit: intersection over union.
+    masks, owners = np.array(parts)[:, np.newaxis] > 0.5, owners > 127
+    common = (masks & owners).sum(axis=(2, 3)) / (masks | owners).sum(axis=(2, 3))
+    for digit, best in enumerate(common.argmax(axis=0)):
+        if common[best, digit] >= RIGHT:
+            yield as_mnist(parts[best]), labels[digit]
+    wrong = rng.permutation(np.flatnonzero(common.max(axis=1) < WRONG))
+    for part in wrong[: 2 * len(images) - 1]:
+        yield as_mnist(parts[part]), rng.integers(10)
+
+
+def parts_of_touching(X, y, rng, chunks=30):
+    """Return what is cut out of single digits, pairs and triples."""
+
+    def cut_many(rng):
+        for n_digits in np.resize([1, 2, 2, 2, 3], N_PAGES // chunks):
+            chosen = rng.integers(len(X), size=n_digits)
+            yield from cut_apart(X[chosen], y[chosen], rng)
+
+    cut = joblib.Parallel(n_jobs=-1)(
+        joblib.delayed(lambda rng: list(cut_many(rng)))(part)
+        for part in rng.spawn(chunks)
+    )
+    images, labels = zip(*itertools.chain(*cut), strict=True)
+    return np.array(images), np.array(labels, dtype=np.uint8)
+
+
 def training_images(X, y, bundled, rng):
     """Return MNIST's images and the bundled digits, and what is made of them."""
     others, their_labels = write_otherwise(X, y, rng)
@@ -147,9 +192,10 @@ def training_images(X, y, bundled, rng):
     redrawn = np.array([redraw(image, rng) for image in images])
     # The others are there redrawn only: they are to be the fewer.
     as_they_are = slice(len(X) + len(bundled[0]))
+    parts, labels_of_parts = parts_of_touching(X, y, rng)
     return (
-        np.concatenate([images[as_they_are], redrawn]),
-        np.concatenate([labels[as_they_are], labels]),
+        np.concatenate([images[as_they_are], redrawn, parts]),
+        np.concatenate([labels[as_they_are], labels, labels_of_parts]),
     )
 
 

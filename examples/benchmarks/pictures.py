@@ -114,35 +114,42 @@ def accuracy_of_digit_recognizer(folder, rows):
 def touching(n_digits, n_pictures, seed=0):
     """Make pictures of MNIST's test images pushed together, and what they show.
 
-    The second of two digits is moved to the left until, where the two come nearest,
-    its ink lies 1, 2 or 3 pixels over that of the first.
+    Each but the first is moved to the left until, where it comes nearest to the one
+    before, its ink lies 1, 2 or 3 pixels over that.
     """
     _, (X, y) = fetch_mnist()
     rng = np.random.default_rng(seed)
-    while n_pictures:
+    for _ in range(n_pictures):
         chosen = rng.integers(len(X), size=n_digits)
-        page = _columns(X[chosen[0]])
-        for index in chosen[1:]:
-            page = _pushed(page, _columns(X[index]), int(rng.integers(1, 4)))
+        page = push_together(X[chosen], rng.integers(1, 4, n_digits)).max(axis=0)
         yield np.pad(page, 8), "".join(map(str, y[chosen]))
-        n_pictures -= 1
 
 
-def _columns(image):
-    columns = np.flatnonzero((image > 127).any(axis=0))
-    return image[:, columns[0] : columns[-1] + 1]
+def push_together(images, depths):
+    """Put digits beside each other, each some pixels into the one before.
+
+    Returns an image for each of them, (n_digits, 28, width), with all others left out.
+    """
+    digits = [image[:, (image > 127).any(axis=0).nonzero()[0]] for image in images]
+    owners = np.zeros((len(digits), 28, sum(d.shape[1] for d in digits)), np.uint8)
+    end = 0
+    for owner, digit, depth in zip(owners, digits, depths, strict=True):
+        width = digit.shape[1]
+        start = end - (
+            _overlap(owners.max(axis=0)[:, :end], digit, depth) if end else 0
+        )
+        owner[:, start : start + width] = digit
+        end = start + width
+    return owners[:, :, :end]
 
 
-def _pushed(left, right, depth):
+def _overlap(left, right, depth):
+    """Return by how many columns two have to overlap so that ink does, by `depth`."""
     a, b = left > 127, right > 127
     both = a.any(axis=1) & b.any(axis=1)
-    empty = a[:, ::-1].argmax(axis=1) + b.argmax(axis=1)  # between them, in each row
-    overlap = depth + (int(empty[both].min()) if both.any() else 0)
-    overlap = min(overlap, left.shape[1], right.shape[1])
-    page = np.zeros((28, left.shape[1] + right.shape[1] - overlap), np.uint8)
-    page[:, : left.shape[1]] = left
-    np.maximum(page[:, -right.shape[1] :], right, out=page[:, -right.shape[1] :])
-    return page
+    between = a[:, ::-1].argmax(axis=1) + b.argmax(axis=1)  # free pixels in each row
+    overlap = depth + (int(between[both].min()) if both.any() else 0)
+    return min(overlap, left.shape[1], right.shape[1])
 
 
 def accuracy_of_touching(model, n_digits, n_pictures=200):

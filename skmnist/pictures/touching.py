@@ -7,7 +7,7 @@ through from left to right.
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ STRIP = 0.05
 LEAST = 0.1
 # The lowest and the widest part that may be a digit, in heights of the writing.
 LOWEST, WIDEST = 0.6, 1.15
+# Ink between a cut and as many next ones may belong to both digits: they overlap.
+OVERLAP = 3
 # In the logarithm of a probability: what one digit more has to be worth.
 COST = 0.3
 # Ink that is higher, in pixels, is judged on every second, third, ... pixel.
@@ -87,7 +89,7 @@ def split_touching(
         if sure > SURE and w < h:
             result.append((glyph, line))
         else:
-            masks = _best_parts(glyph.ink, float(sure), estimator)
+            masks = _best_parts(glyph.ink, estimator)
             result += [(glyph.part(mask), line) for mask in masks]
     return result
 
@@ -114,31 +116,31 @@ def propose_cuts(ink: Floats) -> list[Cut]:
     return cuts
 
 
-def _best_parts(ink: Floats, whole: float, estimator: Any) -> list[NDArray[np.bool_]]:
-    """Return which pixels are whose, for each digit from left to right.
+def propose_parts(ink: Floats) -> tuple[list[Cut], dict[tuple[int, int], Floats]]:
+    """Return proposed cuts, and what may be a digit between any two of them.
 
-    `whole` is the probability with which all of the ink is one digit.
+    The ink between two edges is known by their numbers: the left end is 0, then come
+    the cuts, and the right end. All of the ink is always among them.
     """
+    cuts = propose_cuts(ink)
+    edges = _edges(cuts, ink.shape)
+    parts = {}
+    for i, j in combinations(range(len(edges)), 2):
+        part = np.where(edges[i] & ~edges[j], ink, 0)
+        if (i, j) == (0, len(cuts) + 1) or _may_be_digit(part):
+            parts[i, j] = part
+    return cuts, parts
+
+
+def _best_parts(ink: Floats, estimator: Any) -> list[NDArray[np.bool_]]:
+    """Return which pixels are whose, for each digit from left to right."""
     step = max(1, ink.shape[0] // HEIGHT)
-    small = np.ascontiguousarray(ink[::step, ::step])
-    cuts = propose_cuts(small)
-    if not cuts:
-        return [np.ones(ink.shape, dtype=bool)]
-    edges = _edges(cuts, small.shape)
-    images = {
-        (i, j): as_mnist(part)
-        for i, j in combinations(range(len(edges)), 2)
-        if _may_be_digit(part := np.where(edges[i] & ~edges[j], small, 0))
-    }
-    images.pop((0, len(edges) - 1), None)
-    scores = {(0, len(edges) - 1): np.log(whole)}
-    if images:
-        probabilities = estimator.predict_proba(np.array(list(images.values())))
-        surest = np.log(np.maximum(probabilities.max(axis=1), 1e-6))
-        scores |= dict(zip(images, surest, strict=True))
-    path = _best_path(scores, len(edges))
+    cuts, parts = propose_parts(np.ascontiguousarray(ink[::step, ::step]))
+    images = np.array([as_mnist(part) for part in parts.values()])
+    surest = estimator.predict_proba(images).max(axis=1)
+    scores = dict(zip(parts, np.log(np.maximum(surest, 1e-6)), strict=True))
     edges = _edges([Cut(cut.column * step, cut.slope) for cut in cuts], ink.shape)
-    return [edges[i] & ~edges[j] for i, j in pairwise(path)]
+    return [edges[i] & ~edges[j] for i, j in _best_path(scores, len(edges))]
 
 
 def _edges(cuts: list[Cut], shape: tuple[int, ...]) -> list[NDArray[np.bool_]]:
@@ -158,14 +160,18 @@ def _may_be_digit(part: Floats) -> bool:
     )
 
 
-def _best_path(scores: dict[tuple[int, int], float], n_edges: int) -> list[int]:
-    """Return the edges from the first to the last with the best sum between them."""
-    best: list[tuple[float, list[int]]] = [(0.0, [0])]
+def _best_path(
+    scores: dict[tuple[int, int], float], n_edges: int
+) -> list[tuple[int, int]]:
+    """Return the parts, from the first edge to the last, with the best sum."""
+    best: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])]
     for j in range(1, n_edges):
         ways = [
-            (best[i][0] + scores[i, j] - COST, [*best[i][1], j])
+            (best[end][0] + scores[i, j] - COST, [*best[end][1], (i, j)])
             for i in range(j)
-            if (i, j) in scores and best[i][1]
+            if (i, j) in scores
+            for end in (range(i, min(i + OVERLAP + 1, j)) if i else (0,))
+            if end == 0 or best[end][1]
         ]
         best.append(max(ways, default=(-np.inf, [])))
     return best[-1][1]
