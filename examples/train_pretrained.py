@@ -151,11 +151,14 @@ def bundled_digits(rng):
 
 
 def cut_apart(images, labels, rng):
-    """Push digits together, or leave one alone, and yield parts with their labels."""
+    """Push digits together, or leave one alone, and yield parts with labels."""
     owners = push_together(images, rng.integers(4, size=len(images)))
     rows = np.flatnonzero((owners > 127).any(axis=(0, 2)))
     owners = np.pad(owners[:, rows[0] : rows[-1] + 1], ((0, 0), (1, 1), (1, 1)))
-    _, parts = propose_parts(owners.max(axis=0) / np.float32(255))
+    page = owners.max(axis=0) / np.float32(255)
+    if len(images) > 1:
+        yield as_mnist(page), rng.integers(10)
+    _, parts = propose_parts(page)
     parts = list(parts.values())
     # What each part has in common with each digit: intersection over union.
     masks, owners = np.array(parts)[:, np.newaxis] > 0.5, owners > 127
