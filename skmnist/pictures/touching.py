@@ -18,7 +18,7 @@ from skmnist.pictures.format import as_mnist
 Floats = NDArray[np.float32]
 
 # A digit that is read surer than this, and not wider than high, is left whole.
-SURE = 0.5
+SURE = 0.9
 # Slopes of cuts, in pixels to the side for each pixel upwards.
 SLOPES = (-0.4, -0.2, 0.0, 0.2, 0.4)
 # There is a cut in every strip of columns this wide, in heights of the writing.
