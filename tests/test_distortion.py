@@ -214,13 +214,13 @@ def test_draws_are_uniform_and_go_on_where_they_stopped():
 
 
 def test_real_digits_keep_their_ink_and_their_place(rows):
-    # With margins, as MNIST has them, or ink would leave the image.
+    # With wider margins than MNIST's, or ink would leave the image.
     X = np.pad(rows[0][0].reshape(-1, 28, 28), [(0, 0), (4, 4), (4, 4)])
     X = np.repeat(X.reshape(len(X), -1), 20, axis=0)
     distorted = distort(X, draw(np.random.default_rng(0), len(X)), 1.0)
     ratio = distorted.sum(axis=1) / X.sum(axis=1)
     assert ratio.mean() == pytest.approx(1, abs=0.02)
-    assert 0.03 < ratio.std() < 0.15
+    assert 0.03 < ratio.std() < 0.2
     pixels = np.indices((36, 36)).reshape(2, -1)
     centre, centre_before = (
         ink @ pixels.T / ink.sum(axis=1, keepdims=True) for ink in (distorted, X)

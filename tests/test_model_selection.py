@@ -166,13 +166,13 @@ class TestMetaEstimators:
     def test_calibration(self, digits):
         X, y = digits[0]
         (X_test, y_test) = digits[1]
-        calibrated = CalibratedClassifierCV(small(epochs=5), cv=2).fit(X, y)
+        calibrated = CalibratedClassifierCV(small(epochs=20), cv=2).fit(X, y)
         proba = calibrated.predict_proba(X_test)
         assert proba.shape == (100, 10)
         assert calibrated.score(X_test, y_test) > 0.5
         for member, (pipe, _) in zip(
             calibrated.calibrated_classifiers_,
-            by_hand(small(epochs=5), X, y),
+            by_hand(small(epochs=20), X, y),
             strict=True,
         ):
             np.testing.assert_array_equal(
