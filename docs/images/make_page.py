@@ -59,7 +59,7 @@ def photograph(ink, rng):
 
 
 def main():
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     photograph(write(rng), rng).save(HERE / "page.jpg", quality=85)
     reader = load_pretrained()
     PictureDisplay.from_estimator(reader, HERE / "page.jpg")

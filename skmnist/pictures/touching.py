@@ -30,7 +30,7 @@ LOWEST, WIDEST = 0.6, 1.15
 # Ink between a cut and as many next ones may belong to both digits: they overlap.
 OVERLAP = 3
 # In the logarithm of a probability: what one digit more has to be worth.
-COST = 0.3
+COST = 0.5
 # Ink that is higher, in pixels, is judged on every second, third, ... pixel.
 HEIGHT = 60
 
