@@ -1,6 +1,6 @@
 """Train the network that comes with the package, and write its file.
 
-    SKMNIST_DATA=... python examples/train_pretrained.py --epochs 170 --save
+    SKMNIST_DATA=... python examples/train_pretrained.py --epochs 150 --save
 
 MNIST's writers were Americans around 1990. Others write in other ways, so the network
 learns, beside MNIST's training images,
