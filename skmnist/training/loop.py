@@ -20,6 +20,10 @@ from skmnist.training.programs import (
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
+# Products of weights from here on are not finite. Where units have died, weights may
+# grow so large, and the loss stay finite.
+LARGEST = float(np.sqrt(np.finfo(np.float32).max))
+
 # Loss and metrics, one value for each epoch.
 History = dict[str, list[float]]
 
@@ -68,7 +72,8 @@ def train(
     Raises
     ------
     ValueError
-        If training has diverged: the loss is NaN, or weights are not finite.
+        If training has diverged: the loss is NaN, or weights are not finite, or so
+        large that their products are not.
     """
     history = history or {}
     first = len(history.get("loss", ()))
@@ -120,12 +125,13 @@ def _check_finite(model: keras.Model, history: History) -> None:
     """Refuse a model whose training has diverged."""
     losses = history["loss"]
     if np.isnan(losses[-1]) or not all(
-        np.isfinite(weights).all() for weights in model.get_weights()
+        (np.abs(weights) < LARGEST).all() for weights in model.get_weights()
     ):
         raise ValueError(
             f"Training has diverged: after {len(losses)} epochs the loss is"
-            f" {losses[-1]:g} and not all weights are finite. Lower the learning rate"
-            " (optimizer__learning_rate), or scale the features to about 1."
+            f" {losses[-1]:g}, and weights are not finite or larger than {LARGEST:.0e}."
+            " Lower the learning rate (optimizer__learning_rate), or scale the features"
+            " to about 1."
         )
 
 
