@@ -189,7 +189,7 @@ def test_learning_a_hand_forgets_little(pipe, unknown_writers):
 def test_it_reads_mnist(mnist, pipe):
     X, y = mnist[1]
     assert pipe.score(X, y) >= 0.995
-    assert log_loss(y, pipe.predict_proba(X)) <= 0.02
+    assert log_loss(y, pipe.predict_proba(X)) <= 0.03
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 700_000, -1])
