@@ -40,9 +40,8 @@ ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
 # are trained on, repeatedly, each time written with another pressure of the pen.
 N_BUNDLED = 1287
 REPEATS = 6
-# Pictures of one digit, two or three that are cut into parts. A part is a digit if it
-# has most in common with it, and none if it has less with every digit.
-N_PAGES = 30_000
+# What a part that is cut out has in common with a digit if it is that digit, and if it
+# is none.
 RIGHT, WRONG = 0.8, 0.6
 
 
@@ -172,10 +171,10 @@ def cut_apart(images, labels, rng):
 
 
 def parts_of_touching(X, y, rng, chunks=30):
-    """Return what is cut out of single digits, pairs and triples."""
+    """Return what is cut out of single digits, pairs and triples: half as many as X."""
 
     def cut_many(rng):
-        for n_digits in np.resize([1, 2, 2, 2, 3], N_PAGES // chunks):
+        for n_digits in np.resize([1, 2, 2, 2, 3], len(X) // 2 // chunks):
             chosen = rng.integers(len(X), size=n_digits)
             yield from cut_apart(X[chosen], y[chosen], rng)
 
