@@ -22,7 +22,7 @@ if keras.backend.backend() == "tensorflow":
 
 # Products of weights from here on are not finite. Where units have died, weights may
 # grow so large, and the loss stay finite.
-LARGEST = float(np.sqrt(np.finfo(np.float32).max))
+LARGEST = np.sqrt(np.finfo(np.float32).max)
 
 # Loss and metrics, one value for each epoch.
 History = dict[str, list[float]]
