@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import keras
 import scikeras
 from numpy.typing import NDArray
 from scikeras import wrappers
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 
+from skmnist._backend import keras
 from skmnist._forks import has_lost_threads
 from skmnist._objects import put_together, take_apart
 from skmnist._version import __version__

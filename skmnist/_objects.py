@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from skmnist._backend import keras
 
 BASES = (keras.losses.Loss, keras.metrics.Metric, keras.optimizers.Optimizer)
 

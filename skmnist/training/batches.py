@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from skmnist._backend import keras
 from skmnist.training.distortion import distort, draw
 
 Arrays = tuple[NDArray[Any], ...]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import keras
+from skmnist._backend import keras
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks

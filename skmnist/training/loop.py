@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-import keras
 import numpy as np
 
+from skmnist._backend import keras
 from skmnist.training.batches import Batches
 from skmnist.training.callbacks import looks_at_batches
 from skmnist.training.memory import Folder, Logs, remember

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import joblib
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from skmnist._backend import keras
 from skmnist._replacing import replacing
 from skmnist._version import __version__
 from skmnist.training.batches import Batches

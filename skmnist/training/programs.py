@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 
+from skmnist._backend import keras
 from skmnist.training.batches import Arrays, Chunk
 from skmnist.training.variables import all_variables, state_variables
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
+from skmnist._backend import keras
 
 
 def state_variables(model: keras.Model) -> list[keras.Variable]:
