@@ -1,7 +1,6 @@
 """A trained network that comes with the package."""
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmnist._damage import reading
-from skmnist._replacing import replacing
+from skmnist._dense import forward, read_layers, write_layers
 from skmnist.preprocessing import flatten_and_scale
 
 # scikit-learn takes longer to import than reading a picture takes in all, and
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 # Written by examples/train_pretrained.py.
 FILE = Path(__file__).with_name("pretrained.npz")
-LAYERS = (1, 2, 3)
+N_LAYERS = 3
 
 
 def load_pretrained(*, trainable: bool = False) -> "Pipeline":
@@ -116,11 +114,7 @@ class DenseNetwork:
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Predict the probability of each class of images in MNIST's format."""
-        x = flatten_and_scale(X)
-        for coefs, intercepts in zip(self.coefs, self.intercepts, strict=True):
-            x = x @ coefs + intercepts
-            if coefs is not self.coefs[-1]:
-                np.maximum(x, 0, out=x)
+        x = forward(self.coefs, self.intercepts, flatten_and_scale(X))
         x = np.exp(x - x.max(axis=1, keepdims=True))
         return np.asarray(x / x.sum(axis=1, keepdims=True))
 
@@ -139,49 +133,21 @@ def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -
     file : str or path-like, default=the package's own
         Written as an ``.npz`` file, whole or not at all.
     """
-    mlp, file = pipeline["classifier"], Path(file)
-    arrays = {
-        "classes": mlp.classes_,
-        "loss_curve": np.asarray(mlp.loss_curve_, dtype=np.float32),
-    }
-    for layer, coefs, intercepts in zip(
-        LAYERS, mlp.coefs_, mlp.intercepts_, strict=True
-    ):
-        arrays[f"coefs_{layer}"] = coefs.astype(np.float16)
-        arrays[f"intercepts_{layer}"] = intercepts.astype(np.float16)
-    with replacing(file) as temporary:
-        np.savez(temporary, **arrays)
+    mlp = pipeline["classifier"]
+    write_layers(
+        file,
+        mlp.coefs_,
+        mlp.intercepts_,
+        classes=mlp.classes_,
+        loss_curve=np.asarray(mlp.loss_curve_, dtype=np.float32),
+    )
 
 
 def read_network() -> DenseNetwork:
     """Read the trained network, and see that the file is whole."""
-    names = [f"{kind}_{layer}" for kind in ("coefs", "intercepts") for layer in LAYERS]
-    if not FILE.exists():
-        raise FileNotFoundError(
-            f"{FILE}, the trained network that comes with skmnist, is missing; install"
-            " skmnist again."
-        )
-    arrays = {}
-    # Not `np.load(file)`: of a file that is no archive it says that it is a pickle
-    # and how to load it unsafely. An archive has checksums, which are compared.
-    with (
-        reading(
-            f"{FILE} ({FILE.stat().st_size} bytes), the trained network that comes with"
-            " skmnist, is cut short or damaged",
-            "; install skmnist again.",
-        ),
-        zipfile.ZipFile(FILE) as archive,
-    ):
-        for name in ("classes", "loss_curve", *names):
-            with archive.open(f"{name}.npy") as stream:
-                arrays[name] = np.load(stream, allow_pickle=False)
-    coefs, intercepts = (
-        [arrays[f"{kind}_{layer}"].astype(np.float32) for layer in LAYERS]
-        for kind in ("coefs", "intercepts")
-    )
-    return DenseNetwork(
-        coefs, intercepts, arrays["classes"], arrays["loss_curve"].tolist()
-    )
+    coefs, intercepts, others = read_layers(FILE, N_LAYERS, "classes", "loss_curve")
+    classes, loss_curve = others
+    return DenseNetwork(coefs, intercepts, classes, loss_curve.tolist())
 
 
 def _make_trainable(network: DenseNetwork) -> "Pipeline":
