@@ -1,6 +1,6 @@
 """Train the network that comes with the package, and write its file.
 
-    SKMNIST_DATA=... python examples/train_pretrained.py --epochs 150 --save
+    SKMNIST_DATA=... python examples/train_pretrained.py --epochs 250 --save
 
 MNIST's writers were Americans around 1990. Others write in other ways, so the network
 learns, beside MNIST's training images,
@@ -8,30 +8,23 @@ learns, beside MNIST's training images,
 * the same with strokes of other widths and softness;
 * ones with a flag and a foot, sevens with a bar and slashed zeros, drawn into MNIST's;
 * scikit-learn's bundled digits in MNIST's format, but for those by the last four of
-  their writers, by which the network is judged;
-* what is cut out of digits that touch: a digit where the cut is right, and else nothing
-  that it could be sure of. Such parts get a label at random.
+  their writers, by which the network is judged.
 
 All of it is distorted anew in every epoch. Without SKMNIST_DATA, one epoch on the
 bundled digits alone shows that it runs.
 """
 
 import argparse
-import itertools
 import os
 import time
 
-import joblib
 import numpy as np
-from benchmarks.pictures import push_together
 from best_accuracy import best_pipeline, hold_out
 from scipy import ndimage
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
 from skmnist import fetch_mnist, to_mnist_format, to_sklearn
-from skmnist.pictures.format import as_mnist
-from skmnist.pictures.touching import propose_parts
 from skmnist.pretrained import FILE, load_pretrained, save_pretrained
 
 SIDE = 28
@@ -40,9 +33,6 @@ ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
 # are trained on, repeatedly, each time written with another pressure of the pen.
 N_BUNDLED = 1287
 REPEATS = 6
-# What a part that is cut out has in common with a digit if it is that digit, and if it
-# is none.
-RIGHT, WRONG = 0.8, 0.6
 
 
 def redraw(image, rng, finer=4):
@@ -149,43 +139,6 @@ def bundled_digits(rng):
     return (train, np.tile(y[:N_BUNDLED], REPEATS)), (test, y[N_BUNDLED:])
 
 
-def cut_apart(images, labels, rng):
-    """Push digits together, or leave one alone, and yield parts with labels."""
-    owners = push_together(images, rng.integers(4, size=len(images)))
-    rows = np.flatnonzero((owners > 127).any(axis=(0, 2)))
-    owners = np.pad(owners[:, rows[0] : rows[-1] + 1], ((0, 0), (1, 1), (1, 1)))
-    page = owners.max(axis=0) / np.float32(255)
-    if len(images) > 1:
-        yield as_mnist(page), rng.integers(10)
-    _, parts = propose_parts(page)
-    parts = list(parts.values())
-    # What each part has in common with each digit: intersection over union.
-    masks, owners = np.array(parts)[:, np.newaxis] > 0.5, owners > 127
-    common = (masks & owners).sum(axis=(2, 3)) / (masks | owners).sum(axis=(2, 3))
-    for digit, best in enumerate(common.argmax(axis=0)):
-        if common[best, digit] >= RIGHT:
-            yield as_mnist(parts[best]), labels[digit]
-    wrong = rng.permutation(np.flatnonzero(common.max(axis=1) < WRONG))
-    for part in wrong[: 2 * len(images) - 1]:
-        yield as_mnist(parts[part]), rng.integers(10)
-
-
-def parts_of_touching(X, y, rng, chunks=30):
-    """Return what is cut out of single digits, pairs and triples: half as many as X."""
-
-    def cut_many(rng):
-        for n_digits in np.resize([1, 2, 2, 2, 3], len(X) // 2 // chunks):
-            chosen = rng.integers(len(X), size=n_digits)
-            yield from cut_apart(X[chosen], y[chosen], rng)
-
-    cut = joblib.Parallel(n_jobs=-1)(
-        joblib.delayed(lambda rng: list(cut_many(rng)))(part)
-        for part in rng.spawn(chunks)
-    )
-    images, labels = zip(*itertools.chain(*cut), strict=True)
-    return np.array(images), np.array(labels, dtype=np.uint8)
-
-
 def training_images(X, y, bundled, rng):
     """Return MNIST's images and the bundled digits, and what is made of them."""
     others, their_labels = write_otherwise(X, y, rng)
@@ -194,10 +147,9 @@ def training_images(X, y, bundled, rng):
     redrawn = np.array([redraw(image, rng) for image in images])
     # The others are there redrawn only: they are to be the fewer.
     as_they_are = slice(len(X) + len(bundled[0]))
-    parts, labels_of_parts = parts_of_touching(X, y, rng)
     return (
-        np.concatenate([images[as_they_are], redrawn, parts]),
-        np.concatenate([labels[as_they_are], labels, labels_of_parts]),
+        np.concatenate([images[as_they_are], redrawn]),
+        np.concatenate([labels[as_they_are], labels]),
     )
 
 

@@ -15,9 +15,7 @@ from skmnist._replacing import replacing
 Floats = NDArray[np.float32]
 
 
-def forward(
-    coefs: Sequence[Floats], intercepts: Sequence[Floats], x: Floats
-) -> Floats:
+def forward(coefs: Sequence[Floats], intercepts: Sequence[Floats], x: Floats) -> Floats:
     """Return what the last layer gives, before any softmax. ReLU is between layers."""
     for weights, biases in zip(coefs, intercepts, strict=True):
         x = x @ weights + biases

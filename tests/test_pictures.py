@@ -24,6 +24,7 @@ from skmnist import (
     load_pretrained,
     to_mnist_format,
 )
+from skmnist.pictures.touching import Glyph, split_touching
 
 WHITE, INK = (245, 243, 235), (35, 40, 90)
 EXIF_ORIENTATION = 0x0112
@@ -333,18 +334,67 @@ def joined(left, right, depth=1):
     return np.pad(page, 10)
 
 
-def test_digits_that_touch_are_split_by_a_sure_estimator(alphabet):
-    network = load_pretrained()
+@pytest.fixture(scope="module")
+def touching(alphabet):
+    """Return pictures of two digits that touch, by what they show."""
     pairs = {
         f"{a}{b}": joined(alphabet[a][0], alphabet[b][1])
         for a in range(10)
         for b in range(a % 3, 10, 3)
     }
-    # Without an estimator nothing is cut.
-    touching = {text: x for text, x in pairs.items() if len(find_digits(x)) == 1}
-    assert len(touching) > 20
+    # Without an estimator nothing is split.
+    pairs = {text: x for text, x in pairs.items() if len(find_digits(x)) == 1}
+    assert len(pairs) > 20
+    return pairs
+
+
+def test_digits_that_touch_are_split_by_a_sure_estimator(touching):
+    network = load_pretrained()
     right = sum(read(x, network) == text for text, x in touching.items())
-    assert right >= 0.8 * len(touching)
+    assert right >= 0.85 * len(touching)
+
+
+def test_boxes_of_digits_that_touch_make_up_the_box_of_all(touching):
+    network = load_pretrained()
+    for x in touching.values():
+        whole = find_digits(x).boxes[0]
+        boxes = find_digits(x, estimator=network).boxes
+        assert (boxes[:-1, 0] < boxes[1:, 0]).all()
+        np.testing.assert_array_equal(boxes[:, :2].min(axis=0), whole[:2])
+        np.testing.assert_array_equal(boxes[:, 2:].max(axis=0), whole[2:])
+
+
+@pytest.mark.parametrize("scale", [5, 40])
+def test_digits_that_touch_are_split_alike_at_any_scale(touching, scale):
+    network = load_pretrained()
+    same = 0
+    for x in touching.values():
+        paper = np.asarray(
+            Image.fromarray(255 - x).resize(np.multiply(x.shape[::-1], scale))
+        )
+        same += read(paper, network) == read(x, network)
+    assert same >= 0.9 * len(touching)
+
+
+def test_a_digit_is_left_whole_by_an_estimator_that_knows_nothing(alphabet):
+    class Unsure:
+        def predict_proba(self, X):
+            return np.full((len(X), 10), 0.1)
+
+    split = [
+        len(find_digits(np.pad(image, 6), estimator=Unsure())) > 1
+        for images in alphabet.values()
+        for image in images
+    ]
+    assert sum(split) <= 0.03 * len(split)
+
+
+@pytest.mark.parametrize("column", range(20, 31))
+def test_a_hairline_is_looked_at_wherever_it_lies(reader, column):
+    ink = np.zeros((602, 50), dtype=np.float32)
+    ink[1:-1, column] = 1
+    glyph = Glyph(ink, (column, 1, column + 1, 601))
+    assert split_touching([(glyph, 0)], reader) == [(glyph, 0)]
 
 
 def test_digits_that_stand_alone_are_left_whole(alphabet, reader):

@@ -1,51 +1,48 @@
-"""Digits that touch, told apart with the help of a classifier.
+"""Digits that touch, told apart by a network that has learned whose ink is whose.
 
-Over-segmentation (LeCun et al. 1998, section V): cut at more places than are needed,
-let the classifier judge what lies between any two cuts, and keep the best way
-through from left to right.
+The network sees the left end of some ink. It says how likely that is one digit alone
+and, of each pixel, how likely it is ink of the leftmost digit. So a digit is taken off,
+what remains is looked at again, and so on to the right end. Where the network is in
+doubt, several ways are followed side by side (beam search). The classifier for whom
+the digits are meant judges them, as in LeCun et al. 1998, section V: the best way is
+the one whose digits it is surest of.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import combinations
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from skmnist._dense import forward, read_layers
 from skmnist.pictures.format import as_mnist
 
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
-# A digit that is read surer than this, and not wider than high, is left whole.
-SURE = 0.9
-# Slopes of cuts, in pixels to the side for each pixel upwards.
-SLOPES = (-0.4, -0.2, 0.0, 0.2, 0.4)
-# There is a cut in every strip of columns this wide, in heights of the writing.
-STRIP = 0.05
-# The part of the ink that a cut leaves on either side at least.
-LEAST = 0.1
-# The lowest and the widest part that may be a digit, in heights of the writing.
-LOWEST, WIDEST = 0.6, 1.15
-# Ink between a cut and as many next ones may belong to both digits: they overlap.
-OVERLAP = 3
-# In the logarithm of a probability: what one digit more has to be worth.
-COST = 0.5
-# Ink that is higher, in pixels, is judged on every second, third, ... pixel.
-HEIGHT = 60
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A straight cut from top to bottom: its column at half height, and its slope."""
-
-    column: float
-    slope: float
-
-    def right_of(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Return which pixels lie to the right of the cut."""
-        y, x = np.ogrid[: shape[0], : shape[1]]
-        return x > self.column + self.slope * ((shape[0] - 1) / 2 - y)
+# Written by examples/train_touching.py.
+FILE = Path(__file__).with_name("touching.npz")
+N_LAYERS = 3
+# What the network sees: ink scaled to this height, and as much of its left end as this
+# width holds, after an empty margin. It answers for the pixels of the first columns.
+HEIGHT, WIDTH, MARGIN, REACH = 20, 32, 2, 26
+# What is surer than this to be one digit alone is left whole, and nothing else tried.
+SURE = 0.98
+# Ink is the leftmost digit's from the first probability on, and what remains has it up
+# to the second. Between them it is ink of both: digits overlap where they touch.
+LIMITS = ((0.5, 0.5), (0.3, 0.7))
+# The part of the ink that a digit has at least.
+LEAST = 0.05
+# So many ways are followed at once.
+BEAM = 4
+# Nothing counts as less likely: the logarithm of 0 is infinite.
+UNLIKELY = 1e-6
+# Ink that is higher, in pixels, is looked at a whole number of times smaller.
+FINEST = 60
 
 
 @dataclass(frozen=True)
@@ -60,118 +57,127 @@ class Glyph:
         """The digit as MNIST would have it, 28x28, drawn once."""
         return as_mnist(self.ink)
 
-    def part(self, mask: NDArray[np.bool_]) -> "Glyph":
+    def part(self, mask: Mask) -> "Glyph":
         """Return what of it lies within `mask`."""
         ink = np.where(mask, self.ink, 0)
-        rows = np.flatnonzero((ink > 0.5).any(axis=1))
-        columns = np.flatnonzero((ink > 0.5).any(axis=0))
         left, top = self.box[0] - 1, self.box[1] - 1
-        box = (
-            left + int(columns[0]),
-            top + int(rows[0]),
-            left + int(columns[-1]) + 1,
-            top + int(rows[-1]) + 1,
-        )
-        return Glyph(ink, box)
+        own = _box(ink)
+        return Glyph(ink, (left + own[0], top + own[1], left + own[2], top + own[3]))
+
+
+@dataclass(frozen=True)
+class Way:
+    """Digits that were taken off from the left, and what remains, if not nothing.
+
+    They are masks of the same ink. The score is the logarithm of a probability.
+    """
+
+    digits: tuple[Mask, ...]
+    rest: Mask | None
+    score: float
 
 
 def split_touching(
     found: list[tuple[Glyph, int]], estimator: Any
 ) -> list[tuple[Glyph, int]]:
     """Split each glyph where the estimator is surer of its parts than of the whole."""
-    if not found:
-        return found
-    images = np.array([glyph.image for glyph, _ in found])
-    surest = estimator.predict_proba(images).max(axis=1)
     result = []
-    for (glyph, line), sure in zip(found, surest, strict=True):
+    for glyph, line in found:
         h, w = glyph.ink.shape
-        if sure > SURE and w < h:
+        step = -(-h // FINEST)
+        masks = best_digits(_shrunk(glyph.ink, step), estimator)
+        if len(masks) == 1:
             result.append((glyph, line))
-        else:
-            masks = _best_parts(glyph.ink, estimator)
-            result += [(glyph.part(mask), line) for mask in masks]
+            continue
+        for mask in masks:
+            fine = mask.repeat(step, axis=0).repeat(step, axis=1)[:h, :w]
+            result.append((glyph.part(fine), line))
     return result
 
 
-def propose_cuts(ink: Floats) -> list[Cut]:
-    """Return cuts from left to right: through least ink, in each strip of columns."""
-    h, w = ink.shape
-    y = np.arange(h)[:, np.newaxis]
-    through = np.empty((len(SLOPES), w))
-    for k, slope in enumerate(SLOPES):
-        columns = np.arange(w) + np.rint(slope * ((h - 1) / 2 - y)).astype(int)
-        inside = (columns >= 0) & (columns < w)
-        through[k] = np.where(inside, ink[y, columns.clip(0, w - 1)], 0).sum(axis=0)
-        through[k] += 1e-3 * abs(slope)  # upright, where it makes no difference
-    strip = max(1, round(STRIP * h))
-    cuts = []
-    for start in range(0, w, strip):
-        part = through[:, start : start + strip]
-        row, column = np.unravel_index(int(part.argmin()), part.shape)
-        cut = Cut(float(start + column), SLOPES[row])
-        share = float(ink[cut.right_of(ink.shape)].sum() / ink.sum())
-        if LEAST < share < 1 - LEAST:
-            cuts.append(cut)
-    return cuts
-
-
-def propose_parts(ink: Floats) -> tuple[list[Cut], dict[tuple[int, int], Floats]]:
-    """Return proposed cuts, and what may be a digit between any two of them.
-
-    The ink between two edges is known by their numbers: the left end is 0, then come
-    the cuts, and the right end. All of the ink is always among them.
-    """
-    cuts = propose_cuts(ink)
-    edges = _edges(cuts, ink.shape)
-    parts = {}
-    for i, j in combinations(range(len(edges)), 2):
-        part = np.where(edges[i] & ~edges[j], ink, 0)
-        if (i, j) == (0, len(cuts) + 1) or _may_be_digit(part):
-            parts[i, j] = part
-    return cuts, parts
-
-
-def _best_parts(ink: Floats, estimator: Any) -> list[NDArray[np.bool_]]:
+def best_digits(ink: Floats, estimator: Any) -> tuple[Mask, ...]:
     """Return which pixels are whose, for each digit from left to right."""
-    step = max(1, ink.shape[0] // HEIGHT)
-    cuts, parts = propose_parts(np.ascontiguousarray(ink[::step, ::step]))
-    images = np.array([as_mnist(part) for part in parts.values()])
-    surest = estimator.predict_proba(images).max(axis=1)
-    scores = dict(zip(parts, np.log(np.maximum(surest, 1e-6)), strict=True))
-    edges = _edges([Cut(cut.column * step, cut.slope) for cut in cuts], ink.shape)
-    return [edges[i] & ~edges[j] for i, j in _best_path(scores, len(edges))]
-
-
-def _edges(cuts: list[Cut], shape: tuple[int, ...]) -> list[NDArray[np.bool_]]:
-    """Return what lies to the right of each cut, and of both ends."""
-    right = [cut.right_of(shape) for cut in cuts]
-    return [np.ones(shape, dtype=bool), *right, np.zeros(shape, dtype=bool)]
-
-
-def _may_be_digit(part: Floats) -> bool:
-    rows = np.flatnonzero((part > 0.5).any(axis=1))
-    columns = np.flatnonzero((part > 0.5).any(axis=0))
-    height = part.shape[0]
-    return (
-        len(rows) > 0
-        and np.ptp(rows) >= LOWEST * height
-        and np.ptp(columns) <= WIDEST * height
-    )
-
-
-def _best_path(
-    scores: dict[tuple[int, int], float], n_edges: int
-) -> list[tuple[int, int]]:
-    """Return the parts, from the first edge to the last, with the best sum."""
-    best: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])]
-    for j in range(1, n_edges):
-        ways = [
-            (best[end][0] + scores[i, j] - COST, [*best[end][1], (i, j)])
-            for i in range(j)
-            if (i, j) in scores
-            for end in (range(i, min(i + OVERLAP + 1, j)) if i else (0,))
-            if end == 0 or best[end][1]
+    ways = [Way((), np.ones(ink.shape, dtype=bool), 0.0)]
+    ended: list[Way] = []
+    while ways:
+        further = [after for way in ways for after in take_off(ink, way)]
+        if not ended and len(further) == 1:
+            return further[0].digits
+        images = np.array([as_mnist(np.where(w.digits[-1], ink, 0)) for w in further])
+        surest = _logarithm(estimator.predict_proba(images).max(axis=1))
+        judged = [
+            replace(way, score=way.score + sure)
+            for way, sure in zip(further, surest, strict=True)
         ]
-        best.append(max(ways, default=(-np.inf, [])))
-    return best[-1][1]
+        ended += [way for way in judged if way.rest is None]
+        ways = [way for way in judged if way.rest is not None]
+        ways = sorted(ways, key=lambda way: way.score)[-BEAM:]
+    return max(ended, key=lambda way: way.score).digits
+
+
+def take_off(ink: Floats, way: Way) -> Iterator[Way]:
+    """Yield what may come next: the last digit, or one with more after it."""
+    assert way.rest is not None
+    alone, first = look(np.where(way.rest, ink, 0))
+    yield Way((*way.digits, way.rest), None, way.score + _logarithm(alone))
+    if alone > SURE:
+        return
+    strong = ink > 0.5
+    least, before = LEAST * strong.sum(), strong[way.rest].sum()
+    for lower, upper in LIMITS:
+        digit, rest = way.rest & (first >= lower), way.rest & (first < upper)
+        if least <= strong[rest].sum() <= before - least:
+            yield Way((*way.digits, digit), rest, way.score + _logarithm(1 - alone))
+
+
+def look(ink: Floats) -> tuple[float, Floats]:
+    """Return how likely this is one digit alone, and how likely pixels are the first's.
+
+    The latter has the shape of the ink.
+    """
+    left, top, right, bottom = _box(ink)
+    h, w = bottom - top, right - left
+    part = np.ascontiguousarray(ink[top:bottom, left:right])
+    small = _resized(part, HEIGHT, max(1, round(w * HEIGHT / h)))
+    seen = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
+    seen[:, MARGIN : MARGIN + small.shape[1]] = small[:, : WIDTH - MARGIN] / small.max()
+    answers = _probability(forward(*_network(), seen.reshape(1, -1))[0])
+    whose = answers[1:].reshape(HEIGHT, REACH)[:, MARGIN:]
+    first = np.zeros_like(small)
+    first[:, : REACH - MARGIN] = whose[:, : small.shape[1]]
+    # The soft edge of a stroke, just outside of the box, is whose the stroke is.
+    around = (top, ink.shape[0] - bottom), (left, ink.shape[1] - right)
+    return float(answers[0]), np.pad(_resized(first, h, w), around, "edge")
+
+
+@cache
+def _network() -> tuple[list[Floats], list[Floats]]:
+    coefs, intercepts, _ = read_layers(FILE, N_LAYERS)
+    return coefs, intercepts
+
+
+def _box(ink: Floats) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the ink."""
+    strong = ink > 0.5
+    rows, columns = (np.flatnonzero(strong.any(axis=axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _shrunk(ink: Floats, step: int) -> Floats:
+    """Return the strongest of `step` by `step` pixels: hairlines do not break."""
+    for axis, size in enumerate(ink.shape):
+        ink = np.maximum.reduceat(ink, range(0, size, step), axis=axis)
+    return ink
+
+
+def _resized(values: Floats, height: int, width: int) -> Floats:
+    how = Image.Resampling.BOX if height < len(values) else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(values).resize((width, height), how))
+
+
+def _probability(logits: Any) -> Any:
+    return (1 + np.tanh(logits / 2)) / 2
+
+
+def _logarithm(probability: Any) -> Any:
+    return np.log(np.maximum(probability, UNLIKELY))
