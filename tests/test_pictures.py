@@ -531,19 +531,28 @@ def test_reading_a_picture_imports_neither_tensorflow_nor_sklearn():
     assert (done.stdout, done.returncode) == ("set()\n", 0), done.stderr
 
 
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Return the benchmark of pictures, as a module."""
+    folder = Path(__file__).parents[1] / "examples" / "benchmarks"
+    monkeypatch.syspath_prepend(folder)
+    import pictures
+
+    return pictures
+
+
 @pytest.mark.slow
-def test_peoples_own_digits_are_read_with_the_best_known_way_of_training():
+def test_peoples_own_digits_are_read_with_the_best_known_way_of_training(benchmark):
     folder = os.environ.get("SKMNIST_PICTURES")
     if not folder:
         pytest.skip("reads pictures from where SKMNIST_PICTURES says; that is unset")
-    import skmnist
+    model = load_pretrained()
+    single, several = benchmark.read_table(folder)
+    assert benchmark.accuracy_of_single(model, folder, single) >= 0.992
+    assert benchmark.accuracy_of_several(model, folder, several) >= 0.92
 
-    if not hasattr(skmnist, "load_pretrained"):
-        pytest.skip("needs the trained network")
-    sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "benchmarks"))
-    import pictures
 
-    model = skmnist.load_pretrained()
-    single, several = pictures.read_table(folder)
-    assert pictures.accuracy_of_single(model, folder, single) >= 0.992
-    assert pictures.accuracy_of_several(model, folder, several) >= 0.92
+@pytest.mark.slow
+@pytest.mark.parametrize("n_digits", [2, 3])
+def test_digits_of_mnist_that_touch_are_told_apart(mnist, benchmark, n_digits):
+    assert benchmark.accuracy_of_touching(load_pretrained(), n_digits) >= 0.85
