@@ -30,11 +30,13 @@ N_LAYERS = 3
 # What the network sees: ink scaled to this height, and as much of its left end as this
 # width holds, after an empty margin. It answers for the pixels of the first columns.
 HEIGHT, WIDTH, MARGIN, REACH = 20, 32, 2, 26
+# It looks at ink moved by so many columns, too, and the mean of its answers counts.
+SHIFTS = (-1, 0, 1)
 # What is surer than this to be one digit alone is left whole, and nothing else tried.
 SURE = 0.98
 # Ink is the leftmost digit's from the first probability on, and what remains has it up
 # to the second. Between them it is ink of both: digits overlap where they touch.
-LIMITS = ((0.5, 0.5), (0.3, 0.7))
+LIMITS = ((0.5, 0.5), (0.3, 0.7), (0.15, 0.85))
 # The part of the ink that a digit has at least.
 LEAST = 0.05
 # So many ways are followed at once.
@@ -139,15 +141,28 @@ def look(ink: Floats) -> tuple[float, Floats]:
     h, w = bottom - top, right - left
     part = np.ascontiguousarray(ink[top:bottom, left:right])
     small = _resized(part, HEIGHT, max(1, round(w * HEIGHT / h)))
-    seen = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
-    seen[:, MARGIN : MARGIN + small.shape[1]] = small[:, : WIDTH - MARGIN] / small.max()
-    answers = _probability(forward(*_network(), seen.reshape(1, -1))[0])
-    whose = answers[1:].reshape(HEIGHT, REACH)[:, MARGIN:]
-    first = np.zeros_like(small)
-    first[:, : REACH - MARGIN] = whose[:, : small.shape[1]]
+    alone, first = ask(small / small.max())
     # The soft edge of a stroke, just outside of the box, is whose the stroke is.
     around = (top, ink.shape[0] - bottom), (left, ink.shape[1] - right)
-    return float(answers[0]), np.pad(_resized(first, h, w), around, "edge")
+    return alone, np.pad(_resized(first, h, w), around, "edge")
+
+
+def ask(small: Floats) -> tuple[float, Floats]:
+    """Return the network's answers for ink of its height, and of any width."""
+    width = small.shape[1]
+    starts = [MARGIN + shift for shift in SHIFTS]
+    views = np.zeros((len(starts), HEIGHT, WIDTH), dtype=np.float32)
+    for view, start in zip(views, starts, strict=True):
+        view[:, start : start + width] = small[:, : WIDTH - start]
+    answers = forward(*_network(), views.reshape(len(views), -1))
+    reach = REACH - max(starts)  # of every view
+    pixels = [
+        answer[1:].reshape(HEIGHT, REACH)[:, start : start + reach]
+        for answer, start in zip(answers, starts, strict=True)
+    ]
+    first = np.zeros_like(small)
+    first[:, :reach] = _probability(np.mean(pixels, axis=0))[:, :width]
+    return float(_probability(answers[:, 0].mean())), first
 
 
 @cache
