@@ -553,6 +553,6 @@ def test_peoples_own_digits_are_read_with_the_best_known_way_of_training(benchma
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_digits", [2, 3])
-def test_digits_of_mnist_that_touch_are_told_apart(mnist, benchmark, n_digits):
-    assert benchmark.accuracy_of_touching(load_pretrained(), n_digits) >= 0.85
+@pytest.mark.parametrize(("n_digits", "floor"), [(2, 0.88), (3, 0.81)])
+def test_digits_of_mnist_that_touch_are_told_apart(mnist, benchmark, n_digits, floor):
+    assert benchmark.accuracy_of_touching(load_pretrained(), n_digits) >= floor
