@@ -26,14 +26,16 @@ def forward(coefs: Sequence[Floats], intercepts: Sequence[Floats], x: Floats) ->
 
 def write_layers(
     file: str | os.PathLike[str],
+    n_layers: int,
     coefs: Sequence[Floats],
     intercepts: Sequence[Floats],
     **arrays: NDArray[Any],
 ) -> None:
     """Write weights as float16, and other arrays as they are, whole or not at all."""
-    for layer, (weights, biases) in enumerate(zip(coefs, intercepts, strict=True), 1):
-        arrays[f"coefs_{layer}"] = weights.astype(np.float16)
-        arrays[f"intercepts_{layer}"] = biases.astype(np.float16)
+    layers = zip(range(n_layers), coefs, intercepts, strict=True)
+    for n, weights, biases in layers:
+        arrays[f"coefs_{n + 1}"] = weights.astype(np.float16)
+        arrays[f"intercepts_{n + 1}"] = biases.astype(np.float16)
     with replacing(Path(file)) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 

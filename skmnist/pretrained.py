@@ -136,6 +136,7 @@ def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -
     mlp = pipeline["classifier"]
     write_layers(
         file,
+        N_LAYERS,
         mlp.coefs_,
         mlp.intercepts_,
         classes=mlp.classes_,

@@ -192,6 +192,28 @@ def test_it_reads_mnist(mnist, pipe):
     assert log_loss(y, pipe.predict_proba(X)) <= 0.015
 
 
+@pytest.mark.parametrize("size", [0, 1, 1000, 700_000, -1])
+def test_a_file_that_is_cut_short(monkeypatch, tmp_path, size):
+    damaged = tmp_path / "pretrained.npz"
+    damaged.write_bytes(pretrained.FILE.read_bytes()[:size])
+    monkeypatch.setattr(pretrained, "FILE", damaged)
+    with pytest.raises(
+        ValueError, match=r"pretrained\.npz \(\d+ bytes\), .* is cut short or damaged: "
+    ):
+        load_pretrained()
+
+
+@pytest.mark.parametrize("place", [0, 600_000, 1_200_000])
+def test_a_file_with_other_bytes(monkeypatch, tmp_path, place):
+    content = bytearray(pretrained.FILE.read_bytes())
+    content[place] ^= 0xFF
+    damaged = tmp_path / "pretrained.npz"
+    damaged.write_bytes(content)
+    monkeypatch.setattr(pretrained, "FILE", damaged)
+    with pytest.raises(ValueError, match="is cut short or damaged: "):
+        load_pretrained()
+
+
 def test_an_archive_of_something_else(monkeypatch, tmp_path):
     other = tmp_path / "other.npz"
     np.savez(other, classes=np.arange(10))
