@@ -4,7 +4,7 @@
 
 It sees the left end of ink in which up to three digits touch, one of them perhaps left
 over from a digit before that was taken off, and learns which of the ink is the leftmost
-digit's, and whether there is another. `skmnist.pictures.touching` says what for.
+digit's, and whether there is another. `skmnist.pictures.splitting` says what for.
 
 The digits are those that `train_pretrained.py` trains on, distorted, but for a sixth of
 MNIST's training images, with which it is tested. They are moved together until, where
@@ -25,8 +25,8 @@ from train_pretrained import bundled_digits, training_images
 
 from skmnist import fetch_mnist
 from skmnist._dense import write_layers
-from skmnist.pictures.touching import FILE, HEIGHT, MARGIN, N_LAYERS, REACH, WIDTH
-from skmnist.training.distortion import distort, draw
+from skmnist.pictures.splitting import FILE, HEIGHT, MARGIN, N_LAYERS, REACH, WIDTH
+from skmnist.training.augmentation import distort, draw
 
 SIDE = 28
 # Of each example: the digit before, which was taken off, the leftmost, and two more.

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._damage import reading
-from skmnist._replacing import replacing
+from skmnist._io import reading, replacing
 
 Floats = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._backend import keras
+from skmnist._keras import keras
 
 BASES = (keras.losses.Loss, keras.metrics.Metric, keras.optimizers.Optimizer)
 

@@ -13,10 +13,10 @@ from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skmnist._backend import keras
+from skmnist._base import KerasClassifier, check_two_classes
 from skmnist._forks import check_threads
+from skmnist._keras import keras
 from skmnist._parameters import Routed, check_known
-from skmnist._scikeras import KerasClassifier, check_two_classes
 from skmnist.network import build_network, predict_proba
 from skmnist.training.batches import Batches
 from skmnist.training.callbacks import (
@@ -53,7 +53,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Share of each hidden layer's outputs that training sets to zero.
     distortion : float, default=0.0
         Strength by which every training image is turned, scaled, slanted, shifted and
-        bent at random, anew in every epoch (:mod:`skmnist.training.distortion`). 0 is
+        bent at random, anew in every epoch (:mod:`skmnist.training.augmentation`). 0 is
         off, 1 is meant for MNIST. Takes square images, such as 784 features for 28x28
         pixels. Never done in prediction, nor to validation data.
     optimizer : str, class or instance of keras.optimizers.Optimizer, \

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._damage import reading
+from skmnist._io import reading
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -175,7 +175,7 @@ def _fetch_with_keras() -> tuple[Pair, Pair]:
             return _read_npz(cached)
         except ValueError as error:
             problem = f"the cached file is damaged ({error}) and "
-    from skmnist._backend import keras
+    from skmnist._keras import keras
 
     try:
         train, test = keras.datasets.mnist.load_data()

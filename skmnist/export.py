@@ -84,7 +84,7 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
     >>> exported.score(X_test, y_test) == pipe.score(X_test, y_test)
     True
     """
-    from skmnist._files import SavedModel
+    from skmnist._pickling import SavedModel
     from skmnist.classifier import MNISTClassifier
 
     if isinstance(pipeline, Pipeline) and pipeline.steps:
@@ -200,7 +200,7 @@ def make_mlp(
 
 def _read_network(model: Any) -> tuple[str, list[Any], list[Any]]:
     """Return activation, weights and biases as MLPClassifier has them."""
-    from skmnist._backend import keras
+    from skmnist._keras import keras
 
     names = {
         keras.activations.linear: "identity",

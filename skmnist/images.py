@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._damage import reading
+from skmnist._io import reading
 
 # How each kind begins. In IDX the third byte is the type, 8 for bytes, and the fourth
 # the number of dimensions.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._backend import keras, start_tensorflow
+from skmnist._keras import keras, start_tensorflow
 
 # Rows that are predicted at once: enough for fast matrix products, few enough that
 # filling up a block for two rows costs little.

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmnist._damage import reading
-from skmnist._replacing import replacing
+from skmnist._io import reading, replacing
 from skmnist.preprocessing import flatten_and_scale
 
 # What is slow to import is imported where it is used.

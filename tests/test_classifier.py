@@ -26,7 +26,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from skmnist import MNISTClassifier
 from skmnist.training import batches
-from skmnist.training.distortion import distort
+from skmnist.training.augmentation import distort
 
 
 def small(**params):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skmnist._dense import forward, read_layers, write_layers
-from skmnist.pictures.touching import FILE, N_LAYERS
+from skmnist.pictures.splitting import FILE, N_LAYERS
 
 
 def test_the_file_is_small_and_holds_numbers_only():

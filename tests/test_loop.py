@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from skmnist import MNISTClassifier
-from skmnist.training import programs
+from skmnist.training import compiled as programs
 from skmnist.training.batches import Batches
 from skmnist.training.loop import train
 

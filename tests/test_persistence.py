@@ -13,7 +13,7 @@ import pytest
 from sklearn.exceptions import InconsistentVersionWarning
 
 import skmnist
-from skmnist import MNISTClassifier, _files, make_pipeline
+from skmnist import MNISTClassifier, _pickling, make_pipeline
 
 PIPELINES = {
     "RMSprop": {},
@@ -157,7 +157,7 @@ def test_a_file_of_other_versions_is_read_with_a_warning(
     (X_test, _) = rows[1]
     joblib.dump(clf, tmp_path / "clf.joblib")
     here = f"skmnist {skmnist.__version__}, keras {keras.__version__}"
-    monkeypatch.setattr(_files, "__version__", "99.1")
+    monkeypatch.setattr(_pickling, "__version__", "99.1")
     monkeypatch.setattr(keras, "__version__", "99.2")
     message = f"MNISTClassifier from version {here} .* skmnist 99.1, keras 99.2"
     with pytest.warns(InconsistentVersionWarning, match=message):

@@ -24,7 +24,7 @@ from skmnist import (
     load_pretrained,
     to_mnist_format,
 )
-from skmnist.pictures.touching import Glyph, split_touching
+from skmnist.pictures.splitting import Glyph, split_touching
 
 WHITE, INK = (245, 243, 235), (35, 40, 90)
 EXIF_ORIENTATION = 0x0112

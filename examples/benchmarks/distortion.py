@@ -15,7 +15,7 @@ import tensorflow as tf
 from speed import describe_machine, seconds, spread
 
 from skmnist import fetch_mnist, flatten_and_scale, make_pipeline
-from skmnist.training.distortion import distort, draw
+from skmnist.training.augmentation import distort, draw
 
 BATCH = 2048  # what a call of the compiled loop gets
 # As near to strength 1 as each can be set.
@@ -76,7 +76,7 @@ def main():
     X = flatten_and_scale(images)
     results = {}
     for repeat in range(repeats):
-        found = {"skmnist.training.distortion, all in one": seconds(with_numpy, X)}
+        found = {"skmnist.training.augmentation, all in one": seconds(with_numpy, X)}
         for name, layer in LAYERS.items():
             found[f"keras.layers.{name}"] = seconds(with_keras, layer, X)
         for size in 32, 128:

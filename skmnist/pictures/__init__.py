@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from skmnist.pictures.format import as_mnist
-from skmnist.pictures.ink import find_ink
-from skmnist.pictures.layout import Piece, digits_in_lines, find_pieces, one_digit
-from skmnist.pictures.source import Picture, describe, read_colours
-from skmnist.pictures.touching import Glyph, split_touching
+from skmnist.pictures.binarization import find_ink
+from skmnist.pictures.decoding import Picture, describe, read_colours
+from skmnist.pictures.normalization import as_mnist
+from skmnist.pictures.segmentation import Piece, digits_in_lines, find_pieces, one_digit
+from skmnist.pictures.splitting import Glyph, split_touching
 
 
 @dataclass(frozen=True)

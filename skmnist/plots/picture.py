@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmnist.pictures import find_digits
-from skmnist.pictures.source import Picture, read_colours
+from skmnist.pictures.decoding import Picture, read_colours
 from skmnist.plots.axes import check_matplotlib
 
 if TYPE_CHECKING:

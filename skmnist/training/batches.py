@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._backend import keras
-from skmnist.training.distortion import distort, draw
+from skmnist._keras import keras
+from skmnist.training.augmentation import distort, draw
 
 Arrays = tuple[NDArray[Any], ...]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from skmnist._backend import keras
+from skmnist._keras import keras
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks

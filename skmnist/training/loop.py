@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from skmnist._backend import keras
+from skmnist._keras import keras
 from skmnist.training.batches import Batches
 from skmnist.training.callbacks import looks_at_batches
-from skmnist.training.memory import Folder, Logs, remember
-from skmnist.training.programs import (
+from skmnist.training.compiled import (
     MIN_COMPILED_STEPS,
     Report,
     find_program,
     metrics,
 )
+from skmnist.training.epoch_cache import Folder, Logs, remember
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from skmnist._backend import keras
+from skmnist._keras import keras
 
 
 def state_variables(model: keras.Model) -> list[keras.Variable]:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, however a process ends."""
+"""Atomic writes, and errors for corrupt files."""
 
 import os
 import uuid
@@ -44,3 +44,19 @@ def _remove_abandoned(temporary: Path) -> None:
         with suppress(OSError):
             if now - other.stat().st_mtime > ABANDONED:
                 other.unlink()
+
+
+@contextmanager
+def reading(problem: str, remedy: str = "") -> Iterator[None]:
+    """Raise a ValueError that begins with `problem`, whatever a reader raises.
+
+    NumPy's, Pillow's and others' raise nearly anything on damaged files, MemoryError
+    too, where a size is damaged. What the system says, naming a file, goes on as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{problem}: {kind}{error}{remedy}") from error

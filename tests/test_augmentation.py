@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from skmnist.training import distortion
-from skmnist.training.distortion import distort, draw
+from skmnist.training import augmentation as distortion
+from skmnist.training.augmentation import distort, draw
 
 SIDES = (8, 28, 32)
 A, B, R, K, ROW, COLUMN = range(6)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from skmnist.pictures.ruling import find_ruling
+from skmnist.pictures.line_removal import find_ruling
 
 Labels = NDArray[np.int32]
 Shape = tuple[int, ...]

@@ -112,7 +112,7 @@ def distort(
     Examples
     --------
     >>> import numpy as np
-    >>> from skmnist.training.distortion import distort, draw
+    >>> from skmnist.training.augmentation import distort, draw
     >>> X = np.zeros((2, 784), dtype=np.float32)
     >>> distort(X, draw(np.random.default_rng(0), 2)).shape
     (2, 784)

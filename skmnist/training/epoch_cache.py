@@ -14,8 +14,8 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._backend import keras
-from skmnist._replacing import replacing
+from skmnist._io import replacing
+from skmnist._keras import keras
 from skmnist._version import __version__
 from skmnist.training.batches import Batches
 from skmnist.training.variables import assign, state_variables

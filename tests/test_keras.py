@@ -70,7 +70,7 @@ def test_remarks_are_held_back_and_all_else_is_shown():
     ]
     code = f"""
 import os, sys
-from skmnist._backend import without_remarks
+from skmnist._keras import without_remarks
 
 try:
     with without_remarks():

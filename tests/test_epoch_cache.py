@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from skmnist import MNISTClassifier, make_pipeline
-from skmnist.training import programs
+from skmnist.training import compiled as programs
 from skmnist.training.variables import state_variables
 
 

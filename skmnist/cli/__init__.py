@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from skmnist import __version__, commands
+from skmnist import __version__
+from skmnist.cli import commands
 
 PORT = 8028
 # Options that need no command.

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from skmnist._dense import forward, read_layers
-from skmnist.pictures.format import as_mnist
+from skmnist.pictures.normalization import as_mnist
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 # Written by examples/train_touching.py.
-FILE = Path(__file__).with_name("touching.npz")
+FILE = Path(__file__).with_name("splitting.npz")
 N_LAYERS = 3
 # What the network sees: ink scaled to this height, and as much of its left end as this
 # width holds, after an empty margin. It answers for the pixels of the first columns.

@@ -8,7 +8,7 @@ import pytest
 
 from skmnist import MNISTClassifier
 from skmnist.network import build_network
-from skmnist.training import programs
+from skmnist.training import compiled as programs
 from skmnist.training.batches import Batches
 from skmnist.training.loop import train
 

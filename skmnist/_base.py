@@ -22,9 +22,8 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skmnist._backend import keras, start_tensorflow
-from skmnist._files import SavedByParts
 from skmnist._forks import check_threads
+from skmnist._keras import keras, start_tensorflow
 from skmnist._objects import put_together, take_apart
 from skmnist._parameters import (
     Routed,
@@ -35,6 +34,7 @@ from skmnist._parameters import (
     refuse_keyword,
     to_python,
 )
+from skmnist._pickling import SavedByParts
 from skmnist._weights import mean_weight, weigh
 from skmnist.training.variables import (
     assign,

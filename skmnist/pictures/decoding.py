@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from skmnist._damage import reading
+from skmnist._io import reading
 
 Picture: TypeAlias = (
     str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[np.generic]

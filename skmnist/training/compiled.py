@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skmnist._backend import keras
+from skmnist._keras import keras
 from skmnist.training.batches import Arrays, Chunk
 from skmnist.training.variables import all_variables, state_variables
 
