@@ -1,4 +1,4 @@
-"""Data that several test files use."""
+"""Fixtures that several test files use."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-# Before anything imports TensorFlow, whose remarks would bury what pytest reports.
+# Set before TensorFlow is imported: its log would hide the test report.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from skmnist import fetch_mnist, load_digits_28x28
@@ -14,9 +14,9 @@ from skmnist import fetch_mnist, load_digits_28x28
 
 @pytest.fixture(scope="session")
 def digits():
-    """Return a few hundred real digits, (images, labels) to train on and to test.
+    """Return 300 training and 100 test digits, each as (images, labels).
 
-    All arrays are read-only: whoever writes into what belongs to the caller fails.
+    All arrays are read-only: code that writes into its caller's data fails.
     """
     (X_train, y_train), (X_test, y_test) = load_digits_28x28(random_state=0)
     pairs = (X_train[:300], y_train[:300]), (X_test[:100], y_test[:100])
@@ -27,7 +27,7 @@ def digits():
 
 @pytest.fixture(scope="session")
 def rows(digits):
-    """Return the same as flat float32 rows from 0 to 1, read-only."""
+    """Return `digits` as read-only rows of 784 float32 values from 0 to 1."""
     pairs = []
     for images, labels in digits:
         X = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
@@ -38,17 +38,17 @@ def rows(digits):
 
 @pytest.fixture(scope="session")
 def mnist():
-    """Return all of MNIST."""
+    """Return all of MNIST; skip the test if SKMNIST_DATA is not set."""
     if not os.environ.get("SKMNIST_DATA"):
-        pytest.skip("reads MNIST from where SKMNIST_DATA says, and that is unset")
+        pytest.skip("needs MNIST: set SKMNIST_DATA to its file")
     return fetch_mnist()
 
 
 @pytest.fixture(scope="session")
 def data():
-    """Return samples of 20 features, targets of 4 classes, and weights.
+    """Return 1203 samples of 20 features, one-hot targets of 4 classes, and weights.
 
-    1203 are 37 full batches of 32, so that the loop is compiled, and one of 19.
+    1203 samples are 37 batches of 32, enough to compile the loop, and one batch of 19.
     """
     rng = np.random.default_rng(0)
     X = rng.random((1203, 20), dtype=np.float32)
@@ -59,14 +59,14 @@ def data():
 
 @pytest.fixture(scope="session")
 def compiled():
-    """Return what makes compiled networks for `data`."""
+    """Return a function that builds and compiles a network for `data`."""
     import keras
 
     from skmnist.network import build_network
 
     def make(optimizer="rmsprop", *, dropout=0.0, seed=1, **compile_options):
-        # tanh, since a ReLU at its corner and RMSprop's division by a vanishing
-        # gradient turn rounding errors into real ones, in Keras' own loop as well.
+        # tanh, not ReLU: at ReLU's corner, RMSprop divides by a vanishing gradient and
+        # amplifies rounding errors, in Keras' own loop as well.
         model = build_network(
             20, 4, units=(16, 8), activation="tanh", dropout=dropout, seed=seed
         )
@@ -80,7 +80,7 @@ def compiled():
 
 @pytest.fixture
 def full_disk():
-    """Return what has no room for a file of more than 10,000 bytes, while it lasts."""
+    """Return a context manager that limits files to 10,000 bytes, as on a full disk."""
     resource = pytest.importorskip("resource")
 
     @contextlib.contextmanager
