@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skmnist.pipeline import make_pipeline
     from skmnist.plots import DigitsDisplay, HistoryDisplay, PictureDisplay
     from skmnist.pretrained import load_pretrained
+    from skmnist.reading import Reading, read_digits
 
 __all__ = [
     "Digits",
@@ -26,6 +27,7 @@ __all__ = [
     "HistoryDisplay",
     "MNISTClassifier",
     "PictureDisplay",
+    "Reading",
     "fetch_mnist",
     "find_digits",
     "flatten_and_scale",
@@ -33,6 +35,7 @@ __all__ = [
     "load_pictures",
     "load_pretrained",
     "make_pipeline",
+    "read_digits",
     "to_mnist_format",
     "to_sklearn",
 ]
@@ -45,10 +48,12 @@ _LAZY = {
     "HistoryDisplay": "skmnist.plots",
     "MNISTClassifier": "skmnist.classifier",
     "PictureDisplay": "skmnist.plots",
+    "Reading": "skmnist.reading",
     "find_digits": "skmnist.pictures",
     "load_pictures": "skmnist.pictures",
     "load_pretrained": "skmnist.pretrained",
     "make_pipeline": "skmnist.pipeline",
+    "read_digits": "skmnist.reading",
     "to_mnist_format": "skmnist.pictures",
     "to_sklearn": "skmnist.export",
 }

@@ -14,6 +14,7 @@ PUBLIC = [
     "HistoryDisplay",
     "MNISTClassifier",
     "PictureDisplay",
+    "Reading",
     "fetch_mnist",
     "find_digits",
     "flatten_and_scale",
@@ -21,6 +22,7 @@ PUBLIC = [
     "load_pictures",
     "load_pretrained",
     "make_pipeline",
+    "read_digits",
     "to_mnist_format",
     "to_sklearn",
 ]

@@ -1,0 +1,255 @@
+"""Read the digits of a picture in one call."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skmnist.pictures import _cut_out, find_digits
+from skmnist.pictures.binarization import find_ink
+from skmnist.pictures.decoding import Picture, describe, read_colours
+from skmnist.pictures.normalization import as_mnist
+from skmnist.pictures.segmentation import find_pieces, one_digit
+from skmnist.pretrained import DenseNetwork, read_network
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Digits read from a picture, in reading order.
+
+    ``str(reading)`` is its text, ``len(reading)`` the number of digits. Two readings
+    are equal only if they are the same object.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n,)
+        Most probable class of each digit.
+    probabilities : ndarray of shape (n, n_classes), dtype float32
+        Probability of each class, in the order of `classes`.
+    confidence : ndarray of shape (n,), dtype float32
+        Estimated probability, 0 to 1, that the label is right.
+    boxes : ndarray of shape (n, 4), dtype int
+        Left, top, right and bottom of each digit, in pixels of the upright picture.
+    lines : ndarray of shape (n,), dtype int
+        Text line of each digit, counted from 0.
+    images : ndarray of shape (n, 28, 28), dtype uint8
+        Each digit in MNIST's format: ink 255 on 0.
+    size : tuple of int
+        Width and height of the upright picture, in pixels.
+    classes : ndarray of shape (n_classes,)
+        Labels that the classifier knows, sorted.
+
+    See Also
+    --------
+    skmnist.read_digits : Read a picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmnist import read_digits
+    >>> reading = read_digits(np.zeros((100, 200), dtype=np.uint8))  # a black frame
+    >>> len(reading), reading.text, reading.size
+    (0, '', (200, 100))
+    >>> sorted(reading.to_dict())
+    ['classes', 'digits', 'height', 'text', 'width']
+    """
+
+    labels: NDArray[Any]
+    probabilities: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    boxes: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    images: NDArray[np.uint8]
+    size: tuple[int, int]
+    classes: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def text(self) -> str:
+        """Return the labels, one line of text for each text line of the picture."""
+        return self.to_text()
+
+    def to_text(self, min_confidence: float = 0.0) -> str:
+        """Return the text with ``?`` for each digit of less than `min_confidence`.
+
+        Labels are separated by spaces if a class has a name of several characters.
+        """
+        separator = " " if any(len(str(name)) > 1 for name in self.classes) else ""
+        lines: dict[int, list[str]] = {}
+        for label, number, confidence in zip(
+            self.labels, self.lines.tolist(), self.confidence, strict=True
+        ):
+            sure = confidence >= min_confidence
+            lines.setdefault(number, []).append(str(label) if sure else "?")
+        return "\n".join(separator.join(labels) for labels in lines.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading as a dictionary that JSON can hold.
+
+        Returns
+        -------
+        dict
+            ``text`` : str, as the attribute.
+            ``width``, ``height`` : int, pixels of the upright picture.
+            ``classes`` : list of labels.
+            ``digits`` : list with a dict for each digit: ``label``, ``confidence``
+            (float), ``line`` (int), ``box`` (left, top, right, bottom),
+            ``probabilities`` (in the order of ``classes``) and ``image`` (28 lists of
+            28 grey levels, 0 to 255). Floats are rounded to five decimals.
+        """
+        columns = {
+            "label": self.labels.tolist(),
+            "confidence": _rounded(self.confidence),
+            "line": self.lines.tolist(),
+            "box": self.boxes.tolist(),
+            "probabilities": _rounded(self.probabilities),
+            "image": self.images.tolist(),
+        }
+        rows = zip(*columns.values(), strict=True)
+        return {
+            "text": self.text,
+            "width": self.size[0],
+            "height": self.size[1],
+            "classes": self.classes.tolist(),
+            "digits": [dict(zip(columns, row, strict=True)) for row in rows],
+        }
+
+
+def read_digits(
+    picture: Picture, *, estimator: Any = None, single: bool = False
+) -> Reading:
+    """Read the digits of a picture.
+
+    Parameters
+    ----------
+    picture : path, binary file, Pillow image or ndarray
+        A photo, scan or drawing with digits in any number of text lines, as
+        :func:`~skmnist.to_mnist_format` takes it.
+    estimator : fitted classifier, default=None
+        Classifier with ``classes_`` and a ``predict_proba`` of images of shape
+        (n, 28, 28) in MNIST's format. None means the bundled model, evaluated in NumPy
+        alone: neither TensorFlow nor scikit-learn is imported.
+    single : bool, default=False
+        Whether the picture holds exactly one digit: its most prominent mark is read.
+
+    Returns
+    -------
+    Reading
+        Labels, confidence and place of each digit. Of a blank page, a reading of
+        length 0 with an empty text.
+
+    Raises
+    ------
+    TypeError
+        If `picture` is not one of the types above, or `estimator` is not a classifier
+        with probabilities.
+    ValueError
+        If the file is not a picture, is corrupt, truncated or larger than Pillow
+        considers safe; if an array has an unsupported shape or floats outside
+        [0, 1]; or if ``single=True`` and the picture is blank.
+    OSError
+        If the file does not exist, is a folder or cannot be opened.
+
+    See Also
+    --------
+    find_digits : Find the digits without reading them.
+    to_mnist_format : Convert a picture of one digit for a classifier.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmnist import read_digits
+    >>> paper = np.full((200, 300), 230, dtype=np.uint8)
+    >>> paper[40:160, 220:226] = paper[50:150, 100:107] = 30
+    >>> reading = read_digits(paper)
+    >>> print(reading)
+    11
+    >>> reading.boxes.tolist()
+    [[100, 50, 107, 150], [220, 40, 226, 160]]
+    """
+    estimator = check_estimator(estimator)
+    colours = read_colours(picture)
+    if single:
+        images, boxes = _one_digit(colours.values, describe(picture))
+        lines = np.zeros(1, dtype=np.int64)
+    else:
+        digits = find_digits(colours.values, estimator=estimator)
+        images, boxes, lines = digits.images, digits.boxes, digits.lines
+    scale = np.tile(np.divide(colours.size, colours.values.shape[1::-1]), 2)
+    boxes = np.rint(boxes * scale).astype(np.int64)
+    return classify_images(images, estimator, boxes, lines, colours.size)
+
+
+def read_image_array(images: NDArray[Any], estimator: Any = None) -> Reading:
+    """Classify images of one digit each, in MNIST's format, one on each text line."""
+    height, width = images.shape[1:3]
+    boxes = np.tile(np.array([0, 0, width, height]), (len(images), 1))
+    lines = np.arange(len(images))
+    return classify_images(
+        images, check_estimator(estimator), boxes, lines, (width, height)
+    )
+
+
+def classify_images(
+    images: NDArray[Any],
+    estimator: Any,
+    boxes: NDArray[np.int64],
+    lines: NDArray[np.int64],
+    size: tuple[int, int],
+) -> Reading:
+    """Classify digits that were found in a picture of `size`."""
+    classes = np.asarray(estimator.classes_)
+    probabilities = np.empty((0, len(classes)), np.float32)
+    if len(images):
+        probabilities = np.asarray(estimator.predict_proba(images), np.float32)
+    return Reading(
+        labels=classes[probabilities.argmax(axis=1)],
+        probabilities=probabilities,
+        confidence=probabilities.max(axis=1),
+        boxes=boxes,
+        lines=lines,
+        images=images,
+        size=size,
+        classes=classes,
+    )
+
+
+def check_estimator(estimator: Any) -> Any:
+    """Return the estimator if it has probabilities, for None the bundled model."""
+    if estimator is None:
+        return _bundled_model()
+    if not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            "estimator must be a classifier with predict_proba, got"
+            f" {type(estimator).__name__}."
+        )
+    return estimator
+
+
+@cache
+def _bundled_model() -> DenseNetwork:
+    return read_network()
+
+
+def _one_digit(
+    colours: NDArray[np.float32], name: str
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the most prominent mark as an image, and its box."""
+    ink = find_ink(colours)
+    labels, pieces = find_pieces(ink)
+    digit = one_digit(pieces, ink.shape)
+    if digit is None:
+        raise ValueError(f"No ink was found in {name}: it looks blank.")
+    image = as_mnist(_cut_out(ink, labels, digit))
+    return image[np.newaxis], np.array([digit.box])
+
+
+def _rounded(values: ArrayLike) -> Any:
+    return np.asarray(values, dtype=np.float64).round(5).tolist()
