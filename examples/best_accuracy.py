@@ -1,4 +1,4 @@
-"""Take the network of the lesson to its best accuracy, by distorted images.
+r"""Take the network of the lesson to its best accuracy, by distorted images.
 
 More epochs take longer and reach more. On MNIST if SKMNIST_DATA says where it is, else
 on scikit-learn's bundled digits, to show that it runs.
@@ -7,7 +7,8 @@ on scikit-learn's bundled digits, to show that it runs.
 
 Other recipes are compared on a sixth of the training images, another for each seed:
 
-    python examples/best_accuracy.py --held-out --set '{"classifier__distortion": 0.5}'
+    python examples/best_accuracy.py --held-out \
+        --set '{"classifier__augmentation": 0.5}'
 """
 
 import argparse
@@ -31,7 +32,7 @@ def best_pipeline(n_images, epochs, seed):
     return make_pipeline(
         epochs=epochs,
         batch_size=BATCH_SIZE,
-        distortion=1.0,
+        augmentation=1.0,
         optimizer="adamw",
         optimizer__weight_decay=0.05,
         # Falls along a cosine until the end of the last epoch, to a fifth.

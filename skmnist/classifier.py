@@ -28,7 +28,7 @@ from skmnist.training.callbacks import (
 from skmnist.training.loop import train
 
 # What decides the batches of an epoch.
-ORDER = ("batch_size", "shuffle", "distortion")
+ORDER = ("batch_size", "shuffle", "augmentation")
 
 
 class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
@@ -51,7 +51,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Activation of the hidden layers, as Keras takes it.
     dropout : float in [0, 1), default=0.0
         Share of each hidden layer's outputs that training sets to zero.
-    distortion : float, default=0.0
+    augmentation : float, default=0.0
         Strength by which every training image is turned, scaled, slanted, shifted and
         bent at random, anew in every epoch (:mod:`skmnist.training.augmentation`). 0 is
         off, 1 is meant for MNIST. Takes square images, such as 784 features for 28x28
@@ -80,9 +80,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     verbose : {0, 1, 2}, default=0
         Progress on standard output: none, Keras' bar, or a line an epoch.
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, order of the samples, dropout, distortion and
+        Decides initial weights, order of the samples, dropout, augmentation and
         `validation_split`. An int makes `fit` repeatable to the bit.
-    memory : str, path, joblib.Memory or None, default=None
+    epoch_cache : str, path, joblib.Memory or None, default=None
         Folder in which `fit` keeps its state after each epoch. A fit of the same
         parameters, seed included, on the same data takes the epochs that were trained
         before from there: a grid over `epochs` costs what its largest value costs. The
@@ -145,14 +145,14 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "activation": [str, callable],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "distortion": [Interval(Real, 0, None, closed="left")],
+        "augmentation": [Interval(Real, 0, None, closed="left")],
         "validation_split": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [Mapping, StrOptions({"balanced"}), None],
         "warm_start": ["boolean"],
         "shuffle": ["boolean"],
         "verbose": ["verbose", StrOptions({"auto"})],
         "random_state": ["random_state"],
-        "memory": [str, os.PathLike, joblib.Memory, None],
+        "epoch_cache": [str, os.PathLike, joblib.Memory, None],
     }
     _fit_parameters = (*ORDER, "epochs", "validation_split", "verbose")
     _network_parameters = ("units", "activation", "dropout")
@@ -167,7 +167,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         batch_size: int = 32,
         activation: str | Callable[..., Any] = "relu",
         dropout: float = 0.0,
-        distortion: float = 0.0,
+        augmentation: float = 0.0,
         optimizer: Any = "rmsprop",
         loss: Any = "categorical_crossentropy",
         metrics: Any = ("accuracy",),
@@ -178,7 +178,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         shuffle: bool = True,
         verbose: int | str = 0,
         random_state: int | np.random.RandomState | None = None,
-        memory: str | os.PathLike[str] | joblib.Memory | None = None,
+        epoch_cache: str | os.PathLike[str] | joblib.Memory | None = None,
         **routed: Unpack[Routed],
     ):
         self.units = units
@@ -186,7 +186,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         self.batch_size = batch_size
         self.activation = activation
         self.dropout = dropout
-        self.distortion = distortion
+        self.augmentation = augmentation
         self.optimizer = optimizer
         self.loss = loss
         self.metrics = metrics
@@ -197,7 +197,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         self.shuffle = shuffle
         self.verbose = verbose
         self.random_state = random_state
-        self.memory = memory
+        self.epoch_cache = epoch_cache
         self._route(routed)
 
     @with_callbacks
@@ -349,7 +349,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
                     validation,
                     history=self.history_,
                     callbacks=[*callbacks, *tasks],
-                    memory=self.memory if repeatable and not incremental else None,
+                    epoch_cache=self.epoch_cache
+                    if repeatable and not incremental
+                    else None,
                     **settings | {"epochs": epochs},
                 )
         return self

@@ -134,7 +134,7 @@ def load_digits_28x28(
     The scans of 8x8 pixels go through :func:`~skmnist.to_mnist_format`, which takes
     seconds, once in a process. So what is trained on them reads other digits in that
     format, too, if not as well as what is trained on MNIST: after five epochs 0.53 of
-    MNIST's test images, after a hundred with ``distortion=1.0`` 0.84 (:ref:`data`).
+    MNIST's test images, after a hundred with ``augmentation=1.0`` 0.84 (:ref:`data`).
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """Preprocessing and classifier in one scikit-learn pipeline."""
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any, Literal, Self, Unpack
@@ -24,7 +25,7 @@ class ClassifierParams(Routed, total=False):
     batch_size: int
     activation: str | Callable[..., Any]
     dropout: float
-    distortion: float
+    augmentation: float
     optimizer: Any
     loss: Any
     metrics: Any
@@ -35,6 +36,7 @@ class ClassifierParams(Routed, total=False):
     shuffle: bool
     verbose: int | str
     random_state: int | np.random.RandomState | None
+    epoch_cache: str | os.PathLike[str] | joblib.Memory | None
 
 
 class ImageTransformer(CallbackSupportMixin, FunctionTransformer):
@@ -106,8 +108,7 @@ def make_pipeline(
         Cache of the pipeline's transformers, as in
         :class:`~sklearn.pipeline.Pipeline`.
     **classifier_params
-        Further parameters of :class:`~skmnist.MNISTClassifier`, but for its own
-        `memory`, which ``set_params(classifier__memory=...)`` sets.
+        Further parameters of :class:`~skmnist.MNISTClassifier`.
 
     Returns
     -------

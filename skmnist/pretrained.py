@@ -156,7 +156,7 @@ def _make_trainable(network: DenseNetwork) -> "Pipeline":
     from skmnist.pipeline import make_pipeline
 
     pipe = make_pipeline(
-        distortion=1.0,
+        augmentation=1.0,
         optimizer="adam",
         optimizer__learning_rate=1e-4,
         warm_start=True,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from skmnist.training import augmentation as distortion
+from skmnist.training import augmentation
 from skmnist.training.augmentation import distort, draw
 
 SIDES = (8, 28, 32)
@@ -20,7 +20,7 @@ def images_and_draws(n, side=28):
 
 def draws_of(n=1, **numbers):
     """Return draws that are zero but for the named ones."""
-    draws = np.zeros((n, distortion.N_DRAWS), dtype=np.float32)
+    draws = np.zeros((n, augmentation.N_DRAWS), dtype=np.float32)
     for name, number in numbers.items():
         draws[:, globals()[name]] = number
     return draws
@@ -28,7 +28,7 @@ def draws_of(n=1, **numbers):
 
 def displacements(draws, side=28, strength=1.0):
     pixels = np.indices((side, side), dtype=np.float32)
-    return distortion._places(draws, side, strength) - pixels
+    return augmentation._places(draws, side, strength) - pixels
 
 
 def matrix(draws):
@@ -63,7 +63,7 @@ def test_an_image_is_distorted_alike_wherever_it_stands(side, rows):
 def test_threads_distort_alike():
     X, draws = images_and_draws(500)
     alone = distort(X, draws, 1.0)
-    distortion._functions.cache_clear()
+    augmentation._functions.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         for together in pool.map(lambda _: distort(X, draws, 1.0), range(16)):
             np.testing.assert_array_equal(together, alone)
@@ -79,7 +79,7 @@ def test_interpolates_as_scipy_does(side, strength):
             image.reshape(side, side), places, order=1, mode="grid-constant"
         ).ravel()
         for image, places in zip(
-            X, distortion._places(draws, side, strength), strict=True
+            X, augmentation._places(draws, side, strength), strict=True
         )
     ]
     assert distorted.dtype == np.float32
@@ -155,7 +155,7 @@ def test_scales_turns_and_slants_as_documented(numbers):
 
     places = np.tensordot(matrix(draws[0]), [y, x], axes=1).T + shift + 13.5
     np.testing.assert_allclose(
-        distortion._places(draws, 28, 1.0)[0], places.T, atol=1e-5
+        augmentation._places(draws, 28, 1.0)[0], places.T, atol=1e-5
     )
 
     # What is read further to the right moves to the left.
@@ -179,7 +179,7 @@ def test_turns_by_11_degrees_at_most(side):
 @pytest.mark.parametrize("side", SIDES)
 def test_elastic_displacements_are_smooth_and_of_the_stated_size(side):
     draws = draw(np.random.default_rng(0), 5000)
-    draws[:, : distortion.N_AFFINE] = 0
+    draws[:, : augmentation.N_AFFINE] = 0
     field = displacements(draws, side) * 28 / side
     np.testing.assert_allclose(field.mean(axis=0), 0, atol=0.06)
     np.testing.assert_allclose(field.std(axis=0), 0.8, rtol=0.05)

@@ -147,7 +147,7 @@ def test_unusable_data_reach_no_callback(rows):
 def test_epochs_from_memory_are_reported(rows, tmp_path):
     recorders = Recorder(), Recorder()
     for recorder in recorders:
-        small(memory=tmp_path).set_callbacks(recorder).fit(*rows[0])
+        small(epoch_cache=tmp_path).set_callbacks(recorder).fit(*rows[0])
     assert recorders[0].calls == recorders[1].calls
     np.testing.assert_array_equal(recorders[0].proba, recorders[1].proba)
 

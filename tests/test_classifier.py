@@ -438,16 +438,16 @@ class TestTraining:
             {"batch_size": 8},
             {"batch_size": 8, "optimizer": "adam", "dropout": 0.3},
             {"optimizer": "adam", "dropout": 0.3},
-            {"batch_size": 8, "distortion": 1.0},
+            {"batch_size": 8, "augmentation": 1.0},
             {
                 "dropout": 0.3,
-                "distortion": 1.0,
+                "augmentation": 1.0,
                 "callbacks": keras.callbacks.LambdaCallback(
                     on_train_batch_end=lambda batch, logs: None
                 ),
             },
         ],
-        ids=["RMSprop", "Adam, dropout", "few batches", "distortion", "Keras' loop"],
+        ids=["RMSprop", "Adam, dropout", "few batches", "augmentation", "Keras' loop"],
     )
     @pytest.mark.parametrize("route", ["warm_start", "partial_fit", "initialize"])
     def test_two_epochs_and_one_are_three(self, rows, params, route):
@@ -505,12 +505,12 @@ class TestTraining:
 
 class TestDistortion:
     def test_0_is_the_default_and_off(self, rows, monkeypatch):
-        assert MNISTClassifier().distortion == 0
-        assert bits(small(distortion=0).fit(*rows[0])) == bits(small().fit(*rows[0]))
+        assert MNISTClassifier().augmentation == 0
+        assert bits(small(augmentation=0).fit(*rows[0])) == bits(small().fit(*rows[0]))
         monkeypatch.setattr(batches, "distort", None)
-        small(distortion=0).fit(*rows[0])
+        small(augmentation=0).fit(*rows[0])
         with pytest.raises(TypeError, match="not callable"):
-            small(distortion=0.1).fit(*rows[0])
+            small(augmentation=0.1).fit(*rows[0])
 
     def test_training_images_are_distorted_anew_each_epoch(self, rows, monkeypatch):
         X, y = rows[0]
@@ -521,7 +521,7 @@ class TestDistortion:
             return epochs[-1]
 
         monkeypatch.setattr(batches, "distort", spy)
-        small(epochs=2, shuffle=False, distortion=1, batch_size=len(X)).fit(X, y)
+        small(epochs=2, shuffle=False, augmentation=1, batch_size=len(X)).fit(X, y)
         first, second = epochs
         for images in epochs:
             assert (images != X).any(axis=1).all()
@@ -540,7 +540,7 @@ class TestDistortion:
             return distort(images, draws, strength)
 
         monkeypatch.setattr(batches, "distort", spy)
-        clf = small(distortion=1.5, epochs=2)
+        clf = small(augmentation=1.5, epochs=2)
         if given == "X_val":
             clf.fit(X, y, X_val=X_val, y_val=y_val)
             loss, accuracy = clf.model_.evaluate(X_val, np.eye(10)[y_val], verbose=0)
@@ -556,7 +556,7 @@ class TestDistortion:
 
     @pytest.mark.parametrize("backend", ["threading", "loky"])
     def test_elsewhere_it_is_the_same_to_the_bit(self, rows, backend):
-        clf = small(distortion=1.0, batch_size=8)
+        clf = small(augmentation=1.0, batch_size=8)
         expected = bits(clf.fit(*rows[0]))
         with joblib.parallel_config(backend, n_jobs=2):
             fits = joblib.Parallel()(
@@ -568,7 +568,7 @@ class TestDistortion:
         looks = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: None
         )
-        params = {"distortion": 1.0, "batch_size": 8, "activation": "tanh"}
+        params = {"augmentation": 1.0, "batch_size": 8, "activation": "tanh"}
         fits = [small(callbacks=c, **params).fit(*rows[0]) for c in (None, looks)]
         np.testing.assert_allclose(
             *(fit.predict_proba(rows[0][0]) for fit in fits), 1e-3
@@ -577,7 +577,7 @@ class TestDistortion:
     def test_stronger_is_harder(self, rows):
         X, y = rows[0]
         losses = [
-            small(units=64, epochs=10, distortion=strength).fit(X, y).history_["loss"]
+            small(units=64, epochs=10, augmentation=strength).fit(X, y).history_["loss"]
             for strength in (0, 1, 2)
         ]
         assert losses[0][-1] < losses[1][-1] < losses[2][-1]
@@ -587,7 +587,7 @@ class TestDistortion:
         clf = small().fit(X[:, :783], y)
         before = bits(clf)
         with pytest.raises(ValueError, match=r"783 features.*square"):
-            clf.set_params(distortion=0.5).fit(X[:, :783], y)
+            clf.set_params(augmentation=0.5).fit(X[:, :783], y)
         assert bits(clf) == before
         for n_features in (64, 784):
             clf.fit(X[:, :n_features], y)

@@ -92,7 +92,7 @@ class TestUsage:
             ),
             (["predict", "--min", "0.1", "x.png"], "unrecognized arguments: --min"),
             (["--epoch", "1"], "unrecognized arguments: --epoch"),
-            (["--distortion", "much"], "invalid float value: 'much'"),
+            (["--augmentation", "much"], "invalid float value: 'much'"),
         ],
     )
     def test_wrong_usage_is_one_line_and_code_2(self, argv, message, capsys):
@@ -334,7 +334,7 @@ class TestFit:
         assert not list(tmp_path.iterdir())
 
     def test_it_draws_a_page_and_says_what_next(self, environment, tmp_path):
-        options = ("--epochs", 2, "--units", 16, "--seed", 0, "--distortion", 0.5)
+        options = ("--epochs", 2, "--units", 16, "--seed", 0, "--augmentation", 0.5)
         more = ("--optimizer", "adam", "--batch-size", 16, "--validation-split", 0.2)
         files = ("--save", tmp_path / "my.skops", "--plot", tmp_path / "page.png")
         code, lines, errors = run(environment, *options, *more, *files)

@@ -37,9 +37,9 @@ def trained_epochs(monkeypatch):
     return epochs
 
 
-def small(memory=None, **params):
+def small(epoch_cache=None, **params):
     defaults = {"units": 8, "epochs": 2, "random_state": 0}
-    return MNISTClassifier(memory=memory, **defaults | params)
+    return MNISTClassifier(epoch_cache=epoch_cache, **defaults | params)
 
 
 def entries(folder):
@@ -64,7 +64,7 @@ def assert_same(one, other):
         {"validation_split": 0.2, "class_weight": "balanced"},
         {"optimizer": keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True)},
         {"shuffle": False},
-        {"batch_size": 8, "distortion": 1.0},
+        {"batch_size": 8, "augmentation": 1.0},
     ],
     ids=[
         "compiled",
@@ -72,7 +72,7 @@ def assert_same(one, other):
         "validation, weights",
         "average",
         "in order",
-        "distortion",
+        "augmentation",
     ],
 )
 def test_longer_and_shorter_fits_take_up_what_is_there(
@@ -92,12 +92,12 @@ def test_longer_and_shorter_fits_take_up_what_is_there(
 def test_memory_is_given_as_to_a_pipeline_or_as_a_path(
     rows, tmp_path, trained_epochs, kind, capsys
 ):
-    memory = {
+    epoch_cache = {
         "str": str(tmp_path),
         "path": tmp_path,
         "joblib.Memory": joblib.Memory(tmp_path, verbose=0),
     }[kind]
-    clf = small(memory)
+    clf = small(epoch_cache)
     for _ in range(2):
         clone(clf).fit(*rows[0])
     assert len(trained_epochs) == 2
@@ -105,14 +105,14 @@ def test_memory_is_given_as_to_a_pipeline_or_as_a_path(
 
 
 def test_joblib_bounds_and_clears_what_is_kept(rows, tmp_path, trained_epochs):
-    memory = joblib.Memory(tmp_path, verbose=0)
-    small(memory, epochs=4).fit(*rows[0])
+    epoch_cache = joblib.Memory(tmp_path, verbose=0)
+    small(epoch_cache, epochs=4).fit(*rows[0])
     last = entries(tmp_path)[-1]
-    memory.reduce_size(bytes_limit=last.stat().st_size)
+    epoch_cache.reduce_size(bytes_limit=last.stat().st_size)
     assert entries(tmp_path) == [last]
-    memory.clear(warn=False)
+    epoch_cache.clear(warn=False)
     assert not entries(tmp_path)
-    small(memory, epochs=4).fit(*rows[0])
+    small(epoch_cache, epochs=4).fit(*rows[0])
     assert len(trained_epochs) == 8
 
 
@@ -123,14 +123,14 @@ def test_a_memory_without_a_folder_keeps_nothing(rows, trained_epochs):
 
 
 def test_a_memory_that_is_elsewhere_is_refused(rows, tmp_path):
-    memory = joblib.Memory(tmp_path, verbose=0)
-    memory.backend = "elsewhere"
+    epoch_cache = joblib.Memory(tmp_path, verbose=0)
+    epoch_cache.backend = "elsewhere"
     with pytest.raises(ValueError, match="of a folder, got one of the backend 'elsewh"):
-        small(memory).fit(*rows[0])
+        small(epoch_cache).fit(*rows[0])
 
 
 def test_what_is_no_memory_is_refused(rows):
-    with pytest.raises(ValueError, match=r"The 'memory' parameter .* Got 3"):
+    with pytest.raises(ValueError, match=r"The 'epoch_cache' parameter .* Got 3"):
         small(3).fit(*rows[0])
 
 
@@ -140,7 +140,7 @@ OTHERS = {
     "batch size": {"batch_size": 16},
     "activation": {"activation": "tanh"},
     "dropout": {"dropout": 0.1},
-    "distortion": {"distortion": 1.0},
+    "augmentation": {"augmentation": 1.0},
     "optimizer": {"optimizer": "adam"},
     "learning rate": {"optimizer__learning_rate": 0.01},
     "schedule": {
@@ -161,7 +161,7 @@ OTHERS = {
 
 def test_parameters_may_be_numpys(rows, tmp_path, trained_epochs):
     numbers = {"units": 8, "batch_size": 16, "random_state": 3, "epochs": 2}
-    numbers |= {"distortion": 1, "dropout": 0.25, "shuffle": True}
+    numbers |= {"augmentation": 1, "dropout": 0.25, "shuffle": True}
     numbers |= {"optimizer__learning_rate": 0.25, "optimizer__momentum": 0.5}
     small(tmp_path, **numbers).fit(*rows[0])
     kept = len(programs._programs)
@@ -187,8 +187,8 @@ def test_other_data_are_another_training(rows, tmp_path, trained_epochs, changed
     X, y, y_val = X.copy(), y.copy(), y_val.copy()
     weight = np.ones(len(X))
 
-    def fit(memory):
-        return small(memory).fit(X, y, weight, X_val=X_val, y_val=y_val)
+    def fit(epoch_cache):
+        return small(epoch_cache).fit(X, y, weight, X_val=X_val, y_val=y_val)
 
     fit(tmp_path)
     del trained_epochs[:]
@@ -242,7 +242,7 @@ def test_what_is_damaged_is_trained_and_kept_again(
     rows, tmp_path, trained_epochs, damage
 ):
     clf = small(tmp_path, epochs=4)
-    straight = clone(clf).set_params(memory=None).fit(*rows[0])
+    straight = clone(clf).set_params(epoch_cache=None).fit(*rows[0])
     clf.fit(*rows[0])
     for file in entries(tmp_path)[1:3]:
         DAMAGES[damage](file)
@@ -276,12 +276,12 @@ def test_trouble_is_said_once_and_training_goes_on(
     before = sorted(tmp_path.rglob("*"))
     del trained_epochs[:]
     if trouble == "full disk":
-        memory, reason, trained = tmp_path, "File too large", 3
+        epoch_cache, reason, trained = tmp_path, "File too large", 3
     else:
-        memory, reason, trained = entries(tmp_path)[0], "Not a directory", 4
+        epoch_cache, reason, trained = entries(tmp_path)[0], "Not a directory", 4
     with full_disk(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        clf = small(memory, epochs=4).fit(*rows[0])
+        clf = small(epoch_cache, epochs=4).fit(*rows[0])
     (warning,) = caught
     assert str(warning.message).startswith("Epochs are trained but not kept in ")
     assert f"{reason}. Make room there, or give another" in str(warning.message)
@@ -296,7 +296,7 @@ def test_trouble_is_said_once_and_training_goes_on(
 def test_whenever_a_process_is_killed_no_half_epoch_is_read():
     script = Path(__file__).parents[1] / "examples" / "benchmarks" / "kills.py"
     killing = subprocess.run(
-        [sys.executable, script, "memory", "--kills", "4"],
+        [sys.executable, script, "epoch_cache", "--kills", "4"],
         capture_output=True,
         text=True,
     )
@@ -323,8 +323,8 @@ from skmnist import load_digits_28x28, make_pipeline
 (X, y), _ = load_digits_28x28(random_state=0)
 grid = {"classifier__epochs": [3, 1, 2], "classifier__units": [4, 8]}
 
-def search(memory):
-    pipe = make_pipeline(random_state=0).set_params(classifier__memory=memory)
+def search(epoch_cache):
+    pipe = make_pipeline(random_state=0).set_params(classifier__epoch_cache=epoch_cache)
     scores = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X[:300], y[:300])
     found.append(scores.cv_results_["mean_test_score"].tolist())
 
@@ -375,9 +375,9 @@ def test_threads_that_race_for_the_same_epochs(rows, tmp_path):
 def test_a_search_scores_alike_with_and_without(digits, tmp_path, backend):
     grid = {"classifier__epochs": [3, 1, 2], "classifier__units": [4, 8]}
     scores = []
-    for memory in None, tmp_path, tmp_path:
+    for epoch_cache in None, tmp_path, tmp_path:
         pipe = make_pipeline(random_state=0)
-        pipe.set_params(classifier__memory=memory)
+        pipe.set_params(classifier__epoch_cache=epoch_cache)
         with joblib.parallel_config(backend, n_jobs=2):
             search = GridSearchCV(pipe, grid, cv=2).fit(*digits[0])
         scores.append(search.cv_results_["mean_test_score"].tolist())

@@ -56,12 +56,12 @@ def test_repeated_fits_do_not_make_the_process_grow(mnist):
     assert megabytes() - before < 30
 
 
-def test_distortion_reaches_what_the_lesson_does_not(mnist):
+def test_augmentation_reaches_what_the_lesson_does_not(mnist):
     train, test = mnist
     pipe = make_pipeline(
         epochs=8,
         batch_size=128,
-        distortion=1.0,
+        augmentation=1.0,
         optimizer="adam",
         optimizer__learning_rate=keras.optimizers.schedules.CosineDecay,
         optimizer__learning_rate__initial_learning_rate=2e-3,
@@ -71,7 +71,7 @@ def test_distortion_reaches_what_the_lesson_does_not(mnist):
 
 
 @pytest.mark.parametrize(
-    ("params", "least"), [({}, 0.48), ({"epochs": 100, "distortion": 1.0}, 0.8)]
+    ("params", "least"), [({}, 0.48), ({"epochs": 100, "augmentation": 1.0}, 0.8)]
 )
 def test_what_stands_in_for_mnist_teaches_to_read_it(mnist, params, least):
     train, _ = load_digits_28x28(random_state=0)

@@ -71,13 +71,13 @@ class Save:
 
 
 class Remember:
-    """Fit with memory; forget, and fit again."""
+    """Fit with epoch_cache; forget, and fit again."""
 
     def __init__(self, folder, ending):
-        self.folder = folder / "memory"
+        self.folder = folder / "epoch_cache"
 
     def fit(self, seed, memory):
-        clf = MNISTClassifier(512, epochs=EPOCHS, random_state=seed, memory=memory)
+        clf = MNISTClassifier(512, epochs=EPOCHS, random_state=seed, epoch_cache=memory)
         return clf.fit(ROWS, LABELS[:64])
 
     def kept(self):
@@ -173,7 +173,7 @@ KINDS = {
     ".joblib": (Save, 0.3, 0.01),
     ".skops": (Save, 0.3, 0.002),
     ".onnx": (Save, 0.3, 0.0005),
-    "memory": (Remember, 0.5, 0.001),
+    "epoch_cache": (Remember, 0.5, 0.001),
     "download": (Download, 1.5, 0.4),
 }
 

@@ -52,9 +52,9 @@ WAYS = {
     "skmnist, 2 processes*": ("skmnist", "loky", False),
     "skmnist, 2 Dask workers": ("skmnist", "dask", False),
     "skmnist, 2 Dask workers*": ("skmnist", "dask", False),
-    "skmnist, memory": ("skmnist", "sequential", True),
-    "skmnist, memory, 2 threads": ("skmnist", "threading", True),
-    "skmnist, memory, 2 threads*": ("skmnist", "threading", True),
+    "skmnist, epoch_cache": ("skmnist", "sequential", True),
+    "skmnist, epoch_cache, 2 threads": ("skmnist", "threading", True),
+    "skmnist, epoch_cache, 2 threads*": ("skmnist", "threading", True),
 }
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
@@ -83,7 +83,7 @@ def search(library, images, memory):
     (X, y), _ = fetch_mnist()
     pipe, units = make(library)
     if memory:
-        pipe.set_params(classifier__memory=memory)
+        pipe.set_params(classifier__epoch_cache=memory)
     grid = {
         units: UNITS,
         units.replace("model__", "").replace("units", "epochs"): EPOCHS,
@@ -134,7 +134,7 @@ def run_way(way, images):
 
 
 def run_epochs():
-    """Compare the fits over all epochs, with memory, with the longest one alone."""
+    """Compare fits over all epochs, with epoch_cache, with the longest one alone."""
     from skmnist import make_pipeline
 
     (X, y), _ = fetch_mnist()
@@ -151,7 +151,7 @@ def run_epochs():
         together = []
         for _ in range(3):
             with memory_folder(True) as memory:
-                pipe.set_params(classifier__memory=memory)
+                pipe.set_params(classifier__epoch_cache=memory)
                 together.append(sum(seconds(fit, epochs) for epochs in EPOCHS))
         ratios[str(units)] = statistics.median(together) / alone
     return ratios
@@ -281,7 +281,7 @@ def report(results, repeats):
         for units in found:
             ratios = [one[units] for one in results["epochs"]]
             print(
-                f"{units} units: the fits over all epochs, with memory, take"
+                f"{units} units: the fits over all epochs, with epoch_cache, take"
                 f" {spread(ratios, digits=2)} times the longest alone"
             )
     if growth := [one["MB"] for one in results.get("growth", [])]:

@@ -114,7 +114,7 @@ def _make_parser() -> argparse.ArgumentParser:
         "--optimizer", default="rmsprop", help="Keras' name of it (default: rmsprop)"
     )
     fit.add_argument(
-        "--distortion",
+        "--augmentation",
         type=float,
         default=0.0,
         metavar="S",

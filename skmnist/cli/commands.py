@@ -48,7 +48,7 @@ def fit(args: argparse.Namespace) -> int:
         args.epochs,
         batch_size=args.batch_size,
         optimizer=args.optimizer,
-        distortion=args.distortion,
+        augmentation=args.augmentation,
         validation_split=args.validation_split,
         random_state=args.seed,
         verbose=0 if args.quiet else 2,

@@ -5,7 +5,7 @@ called in a loop inside one XLA-compiled function that gets many batches at a ti
 an epoch costs its arithmetic and not thousands of calls from Python. What cannot run
 so, runs in Keras' own loop, over the same batches.
 
-``loop`` runs epochs; ``memory`` keeps what came of them; ``programs`` are what runs a
-part of an epoch; ``batches`` are what an epoch looks at, ``distortion`` what is done to
-images before; ``callbacks`` tell scikit-learn of each epoch.
+``loop`` runs epochs; ``epoch_cache`` stores their results; ``compiled`` runs a part of
+an epoch; ``batches`` holds the samples of an epoch, ``augmentation`` changes them;
+``callbacks`` informs scikit-learn of each epoch.
 """

@@ -47,11 +47,11 @@ class Batches(keras.utils.PyDataset):
     batch_size : int, default=32
         Samples in a batch; the last one of an epoch may have fewer.
     seed : int, optional
-        Shuffles the samples anew for each epoch, and decides their distortion. By
+        Shuffles the samples anew for each epoch, and decides their augmentation. By
         default they stay as they are, in order.
     shuffle : bool, default=True
         False keeps them in order, with a seed too.
-    distortion : float, default=0.0
+    augmentation : float, default=0.0
         Strength by which the features, images, are distorted anew for each epoch.
     """
 
@@ -60,7 +60,7 @@ class Batches(keras.utils.PyDataset):
     batch_size: int = 32
     seed: int | None = None
     shuffle: bool = True
-    distortion: float = 0.0
+    augmentation: float = 0.0
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Batches(keras.utils.PyDataset):
         """Return a number of successive batches as one."""
         rows = self.order[first * self.batch_size :][: number * self.batch_size]
         X, *others = (array[rows] for array in self.arrays)
-        if self.seed is not None and self.distortion:
+        if self.seed is not None and self.augmentation:
             # A generator for each batch, since Keras looks at the first one twice. They
             # count from 1: with a 0 at its end, a seed is the one of the epoch's order.
             draws = [
@@ -97,7 +97,7 @@ class Batches(keras.utils.PyDataset):
                 )
                 for batch in range(first, first + number)
             ]
-            X = distort(X, np.concatenate(draws), self.distortion)
+            X = distort(X, np.concatenate(draws), self.augmentation)
         return X, *others
 
     def chunks(

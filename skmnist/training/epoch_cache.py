@@ -36,7 +36,7 @@ State = tuple[list[NDArray[Any]], Logs]
 def remember(
     run_epoch: Callable[[int], Logs],
     model: keras.Model,
-    memory: Folder,
+    epoch_cache: Folder,
     configuration: str,
     batches: Batches,
     validation: Batches | None,
@@ -49,7 +49,7 @@ def remember(
         Trains `model` for the epoch of a number and returns its report.
     model : keras.Model
         As it is before the first of these epochs.
-    memory : str, path or joblib.Memory
+    epoch_cache : str, path or joblib.Memory
         Where to keep them.
     configuration : str
         Tells the network and how it was compiled.
@@ -61,15 +61,15 @@ def remember(
     callable
         For `run_epoch`: it leaves `model` in the same state, and returns the same.
     """
-    if isinstance(memory, joblib.Memory):
-        if memory.store_backend is None:  # `Memory(None)` keeps nothing
+    if isinstance(epoch_cache, joblib.Memory):
+        if epoch_cache.store_backend is None:  # `Memory(None)` keeps nothing
             return run_epoch
-        if memory.backend != "local":
+        if epoch_cache.backend != "local":
             raise ValueError(
-                f"memory takes a joblib.Memory of a folder, got one of the backend"
-                f" {memory.backend!r}."
+                f"epoch_cache takes a joblib.Memory of a folder, got one of the backend"
+                f" {epoch_cache.backend!r}."
             )
-    cache = EpochCache(memory, _origin(model, configuration, batches, validation))
+    cache = EpochCache(epoch_cache, _origin(model, configuration, batches, validation))
 
     def recall_or_run(epoch: int) -> Logs:
         if known := cache.recall(epoch):
@@ -89,18 +89,18 @@ class EpochCache:
 
     Parameters
     ----------
-    memory : str, path or joblib.Memory
+    epoch_cache : str, path or joblib.Memory
         Where to keep them: as joblib would, so that its own methods bound and clear it.
     key : str
         Tells this training from every other: a :func:`fingerprint` of all that
         decides its states.
     """
 
-    def __init__(self, memory: Folder, key: str):
-        if isinstance(memory, joblib.Memory):
-            location = Path(memory.store_backend.location)
+    def __init__(self, epoch_cache: Folder, key: str):
+        if isinstance(epoch_cache, joblib.Memory):
+            location = Path(epoch_cache.store_backend.location)
         else:
-            location = Path(memory, "joblib").expanduser()
+            location = Path(epoch_cache, "joblib").expanduser()
         self.folder = location / "skmnist"
         self.key = key
         self.has_failed = False
@@ -137,7 +137,7 @@ class EpochCache:
                 warnings.warn(
                     f"Epochs are trained but not kept in {self.folder}:"
                     f" {error.strerror or error}. Make room there, or give another"
-                    " folder as memory.",
+                    " folder as epoch_cache.",
                     UserWarning,
                     stacklevel=2,
                 )
@@ -165,7 +165,7 @@ def _origin(
 ) -> str:
     """Return a digest of all that decides what comes of training."""
     versions = [np.__version__, tf.__version__, keras.__version__, __version__]
-    choices = [batches.seed, bool(batches.shuffle), float(batches.distortion)]
+    choices = [batches.seed, bool(batches.shuffle), float(batches.augmentation)]
     arrays = [variable.numpy() for variable in state_variables(model)]
     for part in (batches, validation):
         arrays += [] if part is None else [*part.arrays, part.samples, None]

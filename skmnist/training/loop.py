@@ -36,7 +36,7 @@ def train(
     epochs: int = 1,
     history: History | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    memory: Folder | None = None,
+    epoch_cache: Folder | None = None,
     verbose: int | str = 0,
     **fit_options: Any,
 ) -> History:
@@ -56,7 +56,7 @@ def train(
         training 5 and then 5 more.
     callbacks : sequence of keras.callbacks.Callback
         One that looks at single batches is served by Keras' own loop.
-    memory : str, path or joblib.Memory, optional
+    epoch_cache : str, path or joblib.Memory, optional
         Keeps the state after each epoch. An epoch that was trained before, from the
         same state on the same data, is taken from there. Keras' own loop does not.
     verbose : {0, 1, 2, "auto"}
@@ -111,7 +111,7 @@ def train(
             epochs=numbers.stop,
             steps=len(batches),
         )
-        run = _compiled_epoch(model, batches, validation, callbacks, memory)
+        run = _compiled_epoch(model, batches, validation, callbacks, epoch_cache)
         _run_epochs(model, run, numbers, callbacks)
     history = history | {
         name: history.get(name, []) + values
@@ -140,7 +140,7 @@ def _compiled_epoch(
     batches: Batches,
     validation: Batches | None,
     callbacks: keras.callbacks.CallbackList,
-    memory: Folder | None,
+    epoch_cache: Folder | None,
 ) -> Callable[[int], Logs]:
     """Return what trains an epoch in a compiled program, or remembers it."""
     program = find_program(model, batches.batch_size)
@@ -165,10 +165,10 @@ def _compiled_epoch(
             logs |= {f"val_{name}": value for name, value in val_logs.items()}
         return logs
 
-    if memory is None or program.configuration is None:
+    if epoch_cache is None or program.configuration is None:
         return run_epoch
     return remember(
-        run_epoch, model, memory, program.configuration, batches, validation
+        run_epoch, model, epoch_cache, program.configuration, batches, validation
     )
 
 

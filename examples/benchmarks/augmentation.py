@@ -1,6 +1,6 @@
-"""Time the distortion of 60,000 images, Keras' layers for it, and epochs with it.
+"""Time the augmentation of 60,000 images, Keras' layers for it, and epochs with it.
 
-python examples/benchmarks/distortion.py --repeats 3
+python examples/benchmarks/augmentation.py --repeats 3
 """
 
 import argparse
@@ -58,9 +58,11 @@ def compiles(layer, X):
     return True
 
 
-def seconds_of_an_epoch(X, y, batch_size, distortion):
+def seconds_of_an_epoch(X, y, batch_size, augmentation):
     """Return what one epoch more takes, the program being compiled."""
-    pipe = make_pipeline(batch_size=batch_size, distortion=distortion, random_state=0)
+    pipe = make_pipeline(
+        batch_size=batch_size, augmentation=augmentation, random_state=0
+    )
     times = []
     for epochs in 1, 1, 3:
         pipe.set_params(classifier__epochs=epochs)
@@ -81,7 +83,7 @@ def main():
             found[f"keras.layers.{name}"] = seconds(with_keras, layer, X)
         for size in 32, 128:
             for strength in 0.0, 1.0:
-                name = f"an epoch, batch_size={size}, distortion={strength}"
+                name = f"an epoch, batch_size={size}, augmentation={strength}"
                 found[name] = seconds_of_an_epoch(images, y, size, strength)
         for name, taken in found.items():
             results.setdefault(name, []).append(taken)
