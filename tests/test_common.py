@@ -52,9 +52,11 @@ def cases():
         for instance, check in estimator_checks_generator(estimator):
             name = check.func.__name__
             reason = expected.get(name)
-            marks = (
-                [] if reason is None else pytest.mark.xfail(reason=reason, strict=True)
-            )
+            marks = []
+            if reason is not None:
+                marks.append(pytest.mark.xfail(reason=reason, strict=True))
+            if name == "check_methods_sample_order_invariance":
+                marks.append(pytest.mark.bits)
             yield pytest.param(
                 instance, check, id=f"{configuration}-{name}", marks=marks
             )

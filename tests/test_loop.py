@@ -311,6 +311,7 @@ def test_a_fresh_process_gives_the_same_bits(threads):
     assert process.stdout.strip() == hashlib.sha256(weights).hexdigest(), process.stderr
 
 
+@pytest.mark.backend
 def test_another_backend_runs_in_keras_own_loop():
     pytest.importorskip("jax")
     process = run(BACKEND_CHECK, KERAS_BACKEND="jax")

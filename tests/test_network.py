@@ -116,6 +116,7 @@ def test_any_number_of_rows(rows):
     assert_close(predict_proba(model, X), expected)
 
 
+@pytest.mark.bits
 # Widths that are and are not multiples of what a processor adds up at once.
 @pytest.mark.parametrize(
     "shape", [(784, 512, 512, 10), (784, 64, 64, 10), (20, 17, 33, 3), (49, 7)]
