@@ -9,39 +9,40 @@ from unittest.mock import patch
 import joblib
 import numpy as np
 import pytest
+from estimators import small_pipeline
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from skmnist import make_pipeline
-
 distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.long
 
 GRID = {"classifier__units": [8, 16], "classifier__epochs": [1, 2]}
 
 
 @pytest.fixture(scope="module")
 def client():
-    # Port 0 is any that is free. Dask listens on 8787 even where None asks for nothing,
-    # and warns if another cluster does.
+    # Port 0 is any free port. With None, Dask still listens on 8787, and warns if it is
+    # in use.
     with (
-        # It leaves the number of threads in the environment of all later processes.
+        # LocalCluster sets the number of threads in os.environ and does not reset it.
         patch.dict(os.environ),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        # It would drop the copies that let a search outlive a worker.
+        # The active memory manager would drop the second copy of scattered data.
         client.amm.stop()
         yield client
 
 
 @pytest.fixture(scope="module")
 def serial(digits):
-    """Return a search that was run in this process."""
+    """Return the same search, fitted in this process."""
     folds = list(StratifiedKFold(3).split(*digits[0]))
-    pipe = make_pipeline(random_state=0)
-    search = GridSearchCV(pipe, GRID, cv=folds, refit=False, error_score="raise")
+    search = GridSearchCV(
+        small_pipeline(), GRID, cv=folds, refit=False, error_score="raise"
+    )
     return search.fit(*digits[0])
 
 
@@ -55,7 +56,7 @@ def assert_same_results(search, serial):
     assert search.best_params_ == serial.best_params_
 
 
-def test_two_workers_find_the_same(client, digits, serial):
+def test_grid_search_on_two_workers_equals_serial_search(client, digits, serial):
     search = clone(serial).set_params(cv=3)
     with joblib.parallel_config("dask"):
         search.fit(*digits[0])
@@ -63,7 +64,7 @@ def test_two_workers_find_the_same(client, digits, serial):
 
 
 class Arrivals(distributed.WorkerPlugin):
-    """Notes the shape of whatever comes to be in a worker's memory."""
+    """Record the shapes of the data that arrive in a worker's memory."""
 
     def setup(self, worker):
         self.data = worker.data
@@ -74,8 +75,8 @@ class Arrivals(distributed.WorkerPlugin):
             self.shapes.append(getattr(self.data[key], "shape", None))
 
 
-def test_scattered_images_reach_each_worker_once(client, digits, serial):
-    # A shape that no other test leaves in the cluster.
+def test_grid_search_scattered_images_arrive_once_per_worker(client, digits, serial):
+    # A shape that other tests do not use.
     X, y = digits[0][0][:240], digits[0][1][:240]
     client.register_plugin(Arrivals(), name="arrivals")
     with joblib.parallel_config("dask", scatter=[X, y]):
@@ -86,8 +87,8 @@ def test_scattered_images_reach_each_worker_once(client, digits, serial):
     assert [each.count(X.shape) for each in shapes.values()] == [1, 1]
 
 
-def kill_a_worker_at_work(client):
-    """Kill the process of the first worker that is seen fitting."""
+def kill_fitting_worker(client):
+    """Kill the process of the first worker found in a fit."""
     pids = client.run(os.getpid)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -95,16 +96,16 @@ def kill_a_worker_at_work(client):
             if any("in _fit_and_score" in "".join(stack) for stack in tasks.values()):
                 os.kill(pids[worker], signal.SIGKILL)
                 return
-    raise TimeoutError("No worker was seen fitting.")
+    raise TimeoutError("No worker was found in a fit.")
 
 
-def test_search_outlives_a_worker(client, digits, serial):
+def test_grid_search_killed_worker_gives_the_same_results(client, digits, serial):
     X, y = digits[0]
     search = clone(serial)
-    # joblib scatters the folds, too, but to one worker, with which they would be lost.
+    # Else joblib scatters the folds to one worker only, and its death would lose them.
     folds = [rows for fold in search.cv for rows in fold]
     with ThreadPoolExecutor() as pool:
-        killing = pool.submit(kill_a_worker_at_work, client)
+        killing = pool.submit(kill_fitting_worker, client)
         with joblib.parallel_config("dask", scatter=[X, y, *folds]):
             search.fit(X, y)
     killing.result()
