@@ -1,4 +1,4 @@
-"""Configuration of the documentation, for Sphinx. Nothing is fetched."""
+"""Configuration of Sphinx. Nothing is downloaded."""
 
 import doctest
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from skmnist import __version__
 
-# TensorFlow's remarks on the hardware would bury Sphinx' own messages.
+# TensorFlow's messages about the hardware would hide Sphinx' own.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 project = "skmnist"
@@ -16,8 +16,9 @@ copyright = f"2026, {author}"
 version = release = __version__
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for mathml
+sys.path.insert(0, str(HERE))  # for diagrams and mathml
 extensions = [
+    "diagrams",
     "mathml",
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
@@ -38,23 +39,23 @@ html_css_files = ["skmnist.css"]
 html_math_renderer = "mathml"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings say more
+autodoc_typehints = "none"  # the docstrings have more detail
 maximum_signature_line_length = 80
 
 numpydoc_show_class_members = False  # the template lists them
 numpydoc_validation_checks = {
     "all",
-    "ES01",  # an extended summary, where the first line says it all
+    "ES01",  # an extended summary, where the first line is enough
     "EX01",  # an example for each method
     "GL01",  # the summary on a line of its own
     "RT02",  # results without names: scikit-learn names them
     "SA01",  # "See Also" for each method
     "SA03",  # descriptions that begin with a capital, as scikit-learn's name does not
 }
-# A dataclass: its parameters are its attributes.
-numpydoc_validation_exclude = {r"skmnist\.Digits$"}
+# Dataclasses: their parameters are their attributes.
+numpydoc_validation_exclude = {r"skmnist\.(Digits|Reading)$"}
 
-# In the order in which one would read them.
+# In reading order.
 STORIES = [
     "plot_lesson.py",
     "plot_mistakes.py",
@@ -67,7 +68,7 @@ STORIES = [
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    # The others train for long, or need a cluster: they stay scripts.
+    # The others train for minutes or need a cluster, so they are scripts only.
     "ignore_pattern": r"^(?!plot_)",
     "within_subsection_order": STORIES.index,
     "capture_repr": (),
@@ -90,7 +91,7 @@ plot_working_directory = str(HERE)
 plot_rcparams = {"savefig.bbox": "tight"}
 
 doctest_default_flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-# Blocks that need MNIST run where SKMNIST_DATA names it.
+# Blocks that need MNIST are run if SKMNIST_DATA is set.
 doctest_global_setup = (
     f"images = {str(HERE / 'images')!r}"
     + """
