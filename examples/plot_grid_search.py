@@ -1,11 +1,11 @@
 """
-Search a grid, and see it
-=========================
+Search a grid and plot the scores
+=================================
 
-How wide should the layers be, and how long should one train?
+How many units should the layers have, and how many epochs should they be trained for?
 
-The pipeline is scikit-learn's, so ``GridSearchCV`` answers. What it answers is easier
-to see than to read.
+``make_pipeline`` returns a scikit-learn pipeline, so ``GridSearchCV`` answers the
+question. A heat map of the scores is easier to read than a table.
 """
 
 import matplotlib.pyplot as plt
@@ -18,9 +18,9 @@ from skmnist import load_digits_28x28, make_pipeline
 # %%
 # Search
 # ------
-# Each of the twelve pairs is trained and tested three times, on another two thirds of
-# the images each. ``units`` may be a number, the width of both layers, or a sequence;
-# (128, 64) is a wide layer and a narrower one.
+# Each of the twelve candidates is cross-validated with three folds. ``units`` is a
+# number (the width of both layers) or a sequence: (128, 64) is a layer of 128 units and
+# one of 64.
 
 units = [16, 64, (128, 64), 256]
 epochs = [2, 5, 10]
@@ -32,13 +32,13 @@ search = GridSearchCV(
 )
 search.fit(X_train, y_train)
 print("best:", search.best_params_)
-print(f"its accuracy on the test images: {search.score(X_test, y_test):.4f}")
+print(f"test accuracy: {search.score(X_test, y_test):.4f}")
 
 # %%
-# See
-# ---
-# One field for each pair: the mean accuracy of its three folds, and how far they are
-# from each other. Two fields that differ by less than that are not known to differ.
+# Plot the scores
+# ---------------
+# Each field shows the mean accuracy of a candidate and its standard deviation over the
+# folds. Differences smaller than the standard deviation may be due to chance.
 
 results = search.cv_results_
 means, stds = (
@@ -64,5 +64,5 @@ ax.set(
     yticks=range(len(epochs)),
     yticklabels=epochs,
 )
-figure.suptitle("Accuracy by width and epochs, three folds")
+figure.suptitle("Accuracy by units and epochs, mean of three folds")
 plt.show()

@@ -2,8 +2,7 @@
 Look at the mistakes
 ====================
 
-An accuracy of 95 % says how often a network errs. Which digits does it take for which,
-and would you have known better?
+Which digits are confused with each other, and are they hard to read for people, too?
 """
 
 import matplotlib.pyplot as plt
@@ -17,32 +16,32 @@ wrong = pipe.predict(X_test) != y_test
 print(f"{wrong.sum()} mistakes in {len(y_test)} images")
 
 # %%
-# Which for which
-# ---------------
-# scikit-learn's confusion matrix has a row for each digit, and a column for what it was
-# read as. Whatever is off the diagonal is a mistake.
+# Confusion matrix
+# ----------------
+# scikit-learn's confusion matrix has a row for each digit and a column for each
+# predicted label. Everything off the diagonal is a mistake.
 
 figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
 ConfusionMatrixDisplay.from_estimator(
     pipe, X_test, y_test, ax=ax, cmap="Blues", colorbar=False
 )
-figure.suptitle("How often each digit is read as each")
+figure.suptitle("True digits (rows) and predicted digits (columns)")
 plt.show()
 
 # %%
 # The images
 # ----------
-# ``DigitsDisplay`` puts the mistakes first, and of these the ones that the network was
-# surest of. After them come the images that it read rightly and with the least
-# confidence. A mistake that anyone would make asks for better images; one that nobody
-# would make, for more images of that kind, or for a better network.
+# ``DigitsDisplay`` shows the misclassified images first, in decreasing order of
+# confidence, then the correctly classified ones in increasing order. If people would
+# make the same mistake, the images should be better. If not, more training images of
+# that kind or a better network may help.
 
 display = DigitsDisplay.from_estimator(pipe, X_test, y_test)
-display.figure_.suptitle("The surest mistakes first")
+display.figure_.suptitle("The most confident mistakes first")
 plt.show()
 
 # %%
-# ``indices`` says where they were in ``X_test``, to look at them more closely.
+# ``indices`` has their positions in ``X_test``.
 
-print("the surest mistakes:", display.indices[:3])
+print("most confident mistakes:", display.indices[:3])
 # sphinx_gallery_thumbnail_number = -1

@@ -1,21 +1,20 @@
 """
-Teach it your own hand
-======================
+Fine-tune on your own handwriting
+=================================
 
-A network that thousands of strangers' digits were shown: does it read yours better once
-it has seen a few of them?
+Does the bundled model read your digits better after fine-tuning on a few of them?
 
-With a folder of your own pictures, this page is about you. It is to hold pictures of
-one digit each, photographed, scanned or drawn, in a subfolder for each label, such as
-``yours/7/first.jpg``. Five of each digit are a good start.
+To run this example on your own handwriting, fill a folder with pictures of one digit
+each, photographed, scanned or drawn, in a subfolder for each label, such as
+``yours/7/first.jpg``. Five pictures of each digit are a good start.
 """
 
 # %%
 # The pictures
 # ------------
-# Without a folder, one is filled here: digits in ink on paper, by the last of the
-# writers in scikit-learn's set, whom the network does not know. ``load_pictures``
-# brings what is in it into MNIST's format.
+# Without your folder, this example creates one: digits in ink on paper, by the last
+# writer of scikit-learn's bundled digits, who is not in the training data of the model.
+# ``load_pictures`` converts the pictures to MNIST's format.
 
 import tempfile
 from pathlib import Path
@@ -58,23 +57,23 @@ display.figure_.suptitle("One writer's digits, in MNIST's format")
 plt.show()
 
 # %%
-# As it comes
-# -----------
-# The network that comes with the package reads them without having seen any.
+# Before fine-tuning
+# ------------------
+# The bundled model classifies the pictures without having been trained on any.
 
 before = load_pretrained().predict_proba(X)
 
 # %%
-# Having learned the other half
-# -----------------------------
-# What it gains has to be measured on pictures that it did not learn. So it learns one
-# half of them and reads the other, and the other way round. ``trainable=True`` gives
-# the same weights in a pipeline that goes on training: twenty epochs, with a small
-# learning rate, on images that are distorted anew in every epoch.
+# After fine-tuning
+# -----------------
+# The effect must be measured on pictures that were not trained on. So the model is
+# fine-tuned on one half of the pictures and tested on the other half, and vice versa.
+# ``trainable=True`` returns the same weights in a pipeline that can be trained: here
+# for twenty epochs, with a small learning rate and data augmentation.
 
 
 def learn_hand(X, y, epochs=20):
-    """Let the trained network go on with images of one's own digits."""
+    """Fine-tune the bundled model on images of one person's digits."""
     pipe = load_pretrained(trainable=True)
     X = pipe["preprocess"].transform(X)
     for _ in range(epochs):
@@ -88,24 +87,24 @@ for learned, held_out in halves.split(X, y):
     pipe = learn_hand(X[learned], y[learned])
     after[held_out] = pipe.predict_proba(X[held_out])
 
-for name, proba in {"as it comes": before, "having learned half": after}.items():
-    right = np.mean(proba.argmax(axis=1) == y)
+for name, proba in {"before fine-tuning": before, "after fine-tuning": after}.items():
+    accuracy = np.mean(proba.argmax(axis=1) == y)
     loss = log_loss(y, proba, labels=range(10))
-    print(f"{name}: accuracy {right:.3f}, log loss {loss:.4f}")
+    print(f"{name}: accuracy {accuracy:.3f}, log loss {loss:.4f}")
 
 # %%
 # Picture by picture
 # ------------------
-# Each point is a picture: how probable its true label was before, and is now. Above the
-# line are those that it has become surer of.
+# Each point is a picture, placed by the probability of its true label before and after
+# fine-tuning. Above the line the probability has increased.
 
 rows = np.arange(len(y))
 figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
 ax.axline((0, 0), slope=1, color="grey", linewidth=1, zorder=0)
 ax.scatter(before[rows, y], after[rows, y], alpha=0.6)
 ax.set(
-    xlabel="as it comes",
-    ylabel="having learned the other half",
+    xlabel="before fine-tuning",
+    ylabel="after fine-tuning on the other half",
     aspect="equal",
 )
 figure.suptitle("Probability of the true label")

@@ -4,23 +4,24 @@ Read a page of handwriting
 
 How does one get from a photo of a page to the numbers on it?
 
-A network of the first lesson takes one digit at a time, white on black, in the middle
-of 28x28 pixels. A photo is neither: ``find_digits`` makes the one of the other.
+A network trained on MNIST classifies one digit at a time, white on black, centred in
+28x28 pixels. ``read_digits`` finds the digits of a photo, converts them to this format
+and classifies them.
 """
 
 # %%
 # A page
 # ------
-# To have one here, digits are written in blue ink onto paper, a little askew, and a
-# shadow falls on it. They are by writers whom the network does not know. A photo of
-# your own would do as well: wherever ``page`` is used below, its path may stand.
+# This example draws a page: digits in blue ink on paper, slightly rotated and partly in
+# shadow, by writers who are not in the training data of the bundled model. To use a
+# photo of your own, replace ``page`` by its path.
 
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from skmnist import DigitsDisplay, PictureDisplay, find_digits, load_pretrained
+from skmnist import DigitsDisplay, PictureDisplay, load_pretrained, read_digits
 
 
 def write_page(lines, height=560, width=960, seed=7):
@@ -33,7 +34,7 @@ def write_page(lines, height=560, width=960, seed=7):
         for column, label in enumerate(line):
             image = np.pad(images[rng.choice(np.flatnonzero(labels == int(label)))], 1)
             stroke = ndimage.zoom(image, 10.8, order=3)
-            # With steeper edges, it looks like the stroke of a pen.
+            # Steeper edges look like the stroke of a pen.
             stroke = np.clip(5 * stroke - 1.6, 0, 1)
             stroke = ndimage.rotate(stroke, rng.uniform(-6, 6), reshape=False, order=1)
             top = 25 + 128 * row + 2 * column + rng.integers(-6, 7)
@@ -51,39 +52,38 @@ page = write_page(["31415926", "2718281", "161803", "14142"])
 figure, ax = plt.subplots(figsize=(7, 4.8), layout="constrained")
 ax.imshow(page)
 ax.set_axis_off()
-figure.suptitle("A page of digits, a shadow across it")
+figure.suptitle("A page of digits, partly in shadow")
 plt.show()
 
 # %%
-# Its digits
+# The text
+# --------
+# One call reads the page with the bundled model.
+
+reading = read_digits(page)
+print(reading)
+
+# %%
+# The digits
 # ----------
-# ``find_digits`` tells ink from paper and shadow, and gives every digit as MNIST would
-# have it, where it was, and which line of writing it is on.
+# The reading also has the text line, the place and the confidence of each digit, and
+# its image in MNIST's format.
 
-digits = find_digits(page)
-print("images:", digits.images.shape, digits.images.dtype)
-print("the first box:", digits.boxes[0])
-print("lines:", digits.lines)
+print("lines:", reading.lines)
+print("first box:", reading.boxes[0])
+print("lowest confidence:", reading.confidence.min())
 
-display = DigitsDisplay(digits.images).plot(n_images=len(digits))
-display.figure_.suptitle("Each digit as the network sees it")
+display = DigitsDisplay(reading.images, reading.labels).plot(n_images=len(reading))
+display.figure_.suptitle("The digits in MNIST's format, and their labels")
 plt.show()
 
 # %%
-# Read
-# ----
-# The network that comes with the package reads them at once.
+# Check the result
+# ----------------
+# ``PictureDisplay`` draws the boxes and labels on the picture. If a number is wrong, it
+# shows whether a digit was segmented or classified incorrectly.
 
-network = load_pretrained()
-labels = network.predict(digits.images)
-for line in range(digits.lines.max() + 1):
-    print(*labels[digits.lines == line], sep="")
-
-# %%
-# ``PictureDisplay`` does all of this and shows it on the picture, which tells whether a
-# number that came out wrong was cut out badly or read badly.
-
-display = PictureDisplay.from_estimator(network, page)
-display.figure_.suptitle("What was read, and where")
+display = PictureDisplay.from_estimator(load_pretrained(), page)
+display.figure_.suptitle("Digits found and read")
 plt.show()
 # sphinx_gallery_thumbnail_number = -1

@@ -1,11 +1,11 @@
 """
-What the units see
-==================
+Plot the weights of the first layer
+===================================
 
-A network is a heap of numbers. Can one see in them what it has learned?
+Can one see in the weights of a network how it recognizes digits?
 
-Each unit of the first layer has a weight for every pixel. It adds up the pixels, each
-times its weight, so its weights are an image, too: of what it looks for.
+Each unit of the first layer has a weight for each pixel and computes a weighted sum of
+the pixels. Its weights therefore form an image of the strokes that it responds to.
 """
 
 import matplotlib.pyplot as plt
@@ -17,44 +17,44 @@ weights = load_pretrained()["classifier"].coefs_[0]
 print("pixels and units:", weights.shape)
 
 # %%
-# Look at them
-# ------------
-# Of the network that comes with the package, these are the units with the largest
-# weights. Ink where it is blue excites a unit, ink where it is red quiets it. Most look
-# for a stroke at one place and for none beside it: the edge of a digit, or a gap that
-# tells a 3 from an 8. Along the border, where there is never any ink, there is nothing
-# to see.
+# The weights as images
+# ---------------------
+# These are the units of the bundled model with the largest weights. Ink in blue areas
+# increases the output of a unit, ink in red areas decreases it. Most units respond to a
+# stroke at one place and to its absence next to it: the edge of a digit, or a gap that
+# distinguishes a 3 from an 8. The border has no pattern, because there is never any
+# ink.
 
 strongest = np.argsort(-np.linalg.norm(weights, axis=0))[:24]
 display = DigitsDisplay(weights[:, strongest].T, strongest).plot(cmap="RdBu")
 limit = np.abs(weights[:, strongest]).max()
 for ax in display.axes_:
     ax.images[0].set_clim(-limit, limit)
-display.figure_.suptitle("What 24 units of the first layer look for")
+display.figure_.suptitle("Weights of 24 units of the first layer")
 plt.show()
 
 # %%
-# What makes them answer
-# ----------------------
-# A unit's answer to an image is that sum (and its bias), where it is above 0. Here are
-# the three units whose answers differ most between images, and the seven of
-# scikit-learn's digits that each answers loudest. What the seven have in common is what
-# the unit looks for; mostly, a place without ink.
+# Images with the largest output
+# ------------------------------
+# The output of a unit is the weighted sum plus its bias, or 0 if this is negative.
+# These are the three units whose sums vary most between images, each with the seven of
+# scikit-learn's digits that have the largest sum. The unit responds to the common
+# feature of the seven; often this is an area without ink.
 
 _, (X, y) = load_digits_28x28(random_state=0)
-answers = X.reshape(len(X), -1) / 255 @ weights
+outputs = X.reshape(len(X), -1) / 255 @ weights
 figure, axes = plt.subplots(3, 8, figsize=(8, 3.8), layout="constrained")
-for row, unit in zip(axes, np.argsort(-answers.std(axis=0))[:3], strict=True):
+for row, unit in zip(axes, np.argsort(-outputs.std(axis=0))[:3], strict=True):
     limit = np.abs(weights[:, unit]).max()
     image = weights[:, unit].reshape(28, 28)
     row[0].imshow(image, cmap="RdBu", vmin=-limit, vmax=limit)
     row[0].set_title(f"unit {unit}", fontsize="small")
-    loudest = np.argsort(-answers[:, unit])[:7]
-    for ax, i in zip(row[1:], loudest, strict=True):
+    largest = np.argsort(-outputs[:, unit])[:7]
+    for ax, i in zip(row[1:], largest, strict=True):
         ax.imshow(X[i], cmap="gray_r")
         ax.set_title(y[i], fontsize="small")
 for ax in axes.flat:
     ax.set_axis_off()
-figure.suptitle("Three units, and the digits that each answers loudest")
+figure.suptitle("Three units and the digits with their largest outputs")
 plt.show()
 # sphinx_gallery_thumbnail_number = 1
