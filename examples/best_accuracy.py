@@ -1,11 +1,12 @@
-r"""Take the network of the lesson to its best accuracy, by distorted images.
+r"""Train the default network with data augmentation to its best accuracy.
 
-More epochs take longer and reach more. On MNIST if SKMNIST_DATA says where it is, else
-on scikit-learn's bundled digits, to show that it runs.
+More epochs take longer and are more accurate. Uses MNIST if SKMNIST_DATA is set, else
+scikit-learn's bundled digits, to show that it runs.
 
     python examples/best_accuracy.py --epochs 50 --seeds 0 1 2
 
-Other recipes are compared on a sixth of the training images, another for each seed:
+Compare other recipes on a held-out sixth of the training images, another one for each
+seed:
 
     python examples/best_accuracy.py --held-out \
         --set '{"classifier__augmentation": 0.5}'
@@ -35,11 +36,11 @@ def best_pipeline(n_images, epochs, seed):
         augmentation=1.0,
         optimizer="adamw",
         optimizer__weight_decay=0.05,
-        # Falls along a cosine until the end of the last epoch, to a fifth.
+        # Cosine schedule over all epochs, down to a fifth of the initial value.
         optimizer__learning_rate=keras.optimizers.schedules.CosineDecay,
         optimizer__learning_rate__initial_learning_rate=2e-3,
         optimizer__learning_rate__alpha=0.2,
-        # The weights that are kept are an average over about the last eighth of steps.
+        # Weight averaging over about the last eighth of the steps.
         optimizer__use_ema=True,
         optimizer__ema_momentum=1 - 8 / steps,
         random_state=seed,
@@ -47,7 +48,7 @@ def best_pipeline(n_images, epochs, seed):
 
 
 def hold_out(X, y, seed):
-    """Take a sixth of the training images to test on, another for each seed."""
+    """Hold out a sixth of the training images as test set, another for each seed."""
     sixths = StratifiedKFold(6, shuffle=True, random_state=0).split(X, y)
     kept, held_out = list(sixths)[seed % 6]
     return (X[kept], y[kept]), (X[held_out], y[held_out])
@@ -58,14 +59,14 @@ def main():
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
-        "--held-out", action="store_true", help="leave the test images alone"
+        "--held-out", action="store_true", help="do not use the test images"
     )
     parser.add_argument(
         "--set",
         metavar="JSON",
         type=json.loads,
         default={},
-        help="parameters that the recipe shall have instead of its own",
+        help="parameters to replace those of the recipe",
     )
     args = parser.parse_args()
     if os.environ.get("SKMNIST_DATA"):

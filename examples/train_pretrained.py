@@ -1,17 +1,18 @@
-"""Train the network that comes with the package, and write its file.
+"""Train the bundled digit classifier and write its file.
 
     SKMNIST_DATA=... python examples/train_pretrained.py --epochs 250 --save
 
-MNIST's writers were Americans around 1990. Others write in other ways, so the network
-learns, beside MNIST's training images,
+MNIST's writers were Americans around 1990. To recognize the digits of other people, the
+network is trained on MNIST's training images and on
 
-* the same with strokes of other widths and softness;
-* ones with a flag and a foot, sevens with a bar and slashed zeros, drawn into MNIST's;
-* scikit-learn's bundled digits in MNIST's format, but for those by the last four of
-  their writers, by which the network is judged.
+* copies of them with another stroke width and softness;
+* ones with a flag and a foot, sevens with a bar and zeros with a slash, drawn onto
+  MNIST's;
+* scikit-learn's bundled digits in MNIST's format, except those by the last four writers,
+  which are the test set.
 
-All of it is distorted anew in every epoch. Without SKMNIST_DATA, one epoch on the
-bundled digits alone shows that it runs.
+All of them are augmented in each epoch. Without SKMNIST_DATA, one epoch on the bundled
+digits alone shows that the script runs.
 """
 
 import argparse
@@ -29,14 +30,15 @@ from skmnist.pretrained import FILE, load_pretrained, save_pretrained
 
 SIDE = 28
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
-# The bundled digits come writer after writer, about 130 by each. Those of the first ten
-# are trained on, repeatedly, each time written with another pressure of the pen.
+# Bundled digits to train on: those of the first ten writers. They are ordered by writer,
+# about 130 by each.
 N_BUNDLED = 1287
+# Copies of each bundled digit, with different darkness of the ink.
 REPEATS = 6
 
 
 def redraw(image, rng, finer=4):
-    """Draw a digit with strokes of another width and softness."""
+    """Return a digit with another stroke width and softness."""
     places = (np.arange(finer * SIDE) + 0.5) / finer - 0.5
     enlarge = np.array(
         [np.interp(places, np.arange(SIDE), row) for row in np.eye(SIDE)]
@@ -51,13 +53,13 @@ def redraw(image, rng, finer=4):
 
 
 def depths(ink):
-    """Return how deep in the ink pixels are, and those in the middle of strokes."""
+    """Return the signed distance to the edge of the ink, and a mask of stroke centres."""
     inside, outside = map(ndimage.distance_transform_edt, (ink, ~ink))
     return inside - outside, ink & (inside == ndimage.maximum_filter(inside, 3))
 
 
 class Sheet:
-    """A digit to draw on, with a pen like the one that wrote it."""
+    """A digit to draw strokes on, as wide as its own."""
 
     def __init__(self, image, rng):
         self.image = image
@@ -69,11 +71,11 @@ class Sheet:
         self.width = width * rng.uniform(0.8, 1.1)
 
     def stem(self, row):
-        """Return the column around which there is ink at a row."""
+        """Return the mean column of the ink at a row."""
         return np.average(COLUMNS, weights=self.image * np.exp(-((ROWS - row) ** 2.0)))
 
     def draw(self, row, column, down, across):
-        """Draw a line from a place on."""
+        """Draw a line from a start point by an offset."""
         along = (ROWS - row) * down + (COLUMNS - column) * across
         along = np.clip(along / (down**2 + across**2), 0, 1)
         away = np.hypot(ROWS - row - along * down, COLUMNS - column - along * across)
@@ -81,13 +83,13 @@ class Sheet:
         self.image = np.maximum(self.image, ink.astype(np.uint8))
 
     def bar(self, row, length, slope):
-        """Draw a line across the stem."""
+        """Draw a line across the stem of the digit."""
         column = self.stem(row) - length / 2
         self.draw(row - slope * length / 2, column, slope * length, length)
 
 
 def write_one(sheet, rng):
-    """Give a 1 a flag and a foot."""
+    """Draw a flag and a foot onto a 1."""
     top = sheet.top + sheet.width / 3
     flag, foot = sheet.stem(top), sheet.bottom - sheet.width / 3
     if rng.random() < 0.4:
@@ -98,26 +100,27 @@ def write_one(sheet, rng):
 
 
 def write_seven(sheet, rng):
-    """Give a 7 a bar."""
+    """Draw a bar onto a 7."""
     row = sheet.top + sheet.height * rng.uniform(0.4, 0.62)
     sheet.bar(row, sheet.height * rng.uniform(0.3, 0.64), -rng.uniform(-0.1, 0.4))
 
 
 def write_zero(sheet, rng):
-    """Give a 0 a slash."""
+    """Draw a slash onto a 0."""
     beyond = sheet.height * rng.uniform(-0.1, 0.15)
     row, column = sheet.bottom + beyond, sheet.left - beyond
     sheet.draw(row, column, sheet.top - beyond - row, sheet.right + beyond - column)
 
 
-# What is added to a digit, and to which share of MNIST's.
-HABITS = {0: (write_zero, 0.2), 1: (write_one, 1.0), 7: (write_seven, 1.0)}
+# For each digit, the function that draws strokes onto it, and the fraction of MNIST's
+# images that it is applied to.
+STROKES = {0: (write_zero, 0.2), 1: (write_one, 1.0), 7: (write_seven, 1.0)}
 
 
 def write_otherwise(X, y, rng):
-    """Write some of the ones, sevens and zeros as they are written elsewhere."""
+    """Draw strokes onto some of the ones, sevens and zeros."""
     images, labels = [], []
-    for digit, (write, share) in HABITS.items():
+    for digit, (write, share) in STROKES.items():
         for image in X[(y == digit) & (rng.random(len(y)) < share)]:
             sheet = Sheet(image, rng)
             write(sheet, rng)
@@ -127,7 +130,7 @@ def write_otherwise(X, y, rng):
 
 
 def bundled_digits(rng):
-    """Return the bundled digits in MNIST's format, to train on and to test."""
+    """Return training and test set of the bundled digits, in MNIST's format."""
     digits = load_digits()
     X, y = digits.images / 16, digits.target.astype(np.uint8)
     pressures = rng.uniform(0.6, 1.6, (REPEATS, N_BUNDLED))
@@ -140,12 +143,12 @@ def bundled_digits(rng):
 
 
 def training_images(X, y, bundled, rng):
-    """Return MNIST's images and the bundled digits, and what is made of them."""
+    """Return MNIST's images, the bundled digits and the modified copies of both."""
     others, their_labels = write_otherwise(X, y, rng)
     images = np.concatenate([X, bundled[0], others])
     labels = np.concatenate([y, bundled[1], their_labels])
     redrawn = np.array([redraw(image, rng) for image in images])
-    # The others are there redrawn only: they are to be the fewer.
+    # The ones, sevens and zeros with strokes are used only as redrawn copies.
     as_they_are = slice(len(X) + len(bundled[0]))
     return (
         np.concatenate([images[as_they_are], redrawn]),
@@ -158,7 +161,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--held-out", action="store_true", help="leave the test images alone"
+        "--held-out", action="store_true", help="do not use the test images"
     )
     parser.add_argument("--save", action="store_true", help=f"write {FILE.name}")
     args = parser.parse_args()
@@ -174,11 +177,13 @@ def main():
     elif args.save:
         parser.error("--save needs MNIST: set SKMNIST_DATA")
     X, y = training_images(*train, bundled, rng)
-    print(f"{len(X):,} images, made in {time.perf_counter() - start:.0f} s", flush=True)
+    print(
+        f"{len(X):,} images, created in {time.perf_counter() - start:.0f} s", flush=True
+    )
 
     pipe = best_pipeline(len(X), args.epochs, args.seed)
     pipe = to_sklearn(pipe.set_params(classifier__verbose=2).fit(X, y))
-    print(f"done after {(time.perf_counter() - start) / 60:.0f} minutes")
+    print(f"trained after {(time.perf_counter() - start) / 60:.0f} minutes")
     if args.save:
         save_pretrained(pipe)
         pipe = load_pretrained()
