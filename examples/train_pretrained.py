@@ -8,8 +8,8 @@ network is trained on MNIST's training images and on
 * copies of them with another stroke width and softness;
 * ones with a flag and a foot, sevens with a bar and zeros with a slash, drawn onto
   MNIST's;
-* scikit-learn's bundled digits in MNIST's format, except those by the last four writers,
-  which are the test set.
+* scikit-learn's bundled digits in MNIST's format, except those by the last four
+  writers, which are the test set.
 
 All of them are augmented in each epoch. Without SKMNIST_DATA, one epoch on the bundled
 digits alone shows that the script runs.
@@ -30,8 +30,8 @@ from skmnist.pretrained import FILE, load_pretrained, save_pretrained
 
 SIDE = 28
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
-# Bundled digits to train on: those of the first ten writers. They are ordered by writer,
-# about 130 by each.
+# Bundled digits to train on: those of the first ten writers. The digits are ordered by
+# writer, about 130 by each.
 N_BUNDLED = 1287
 # Copies of each bundled digit, with different darkness of the ink.
 REPEATS = 6
@@ -53,7 +53,7 @@ def redraw(image, rng, finer=4):
 
 
 def depths(ink):
-    """Return the signed distance to the edge of the ink, and a mask of stroke centres."""
+    """Return signed distances to the edge of the ink, and a mask of stroke centres."""
     inside, outside = map(ndimage.distance_transform_edt, (ink, ~ink))
     return inside - outside, ink & (inside == ndimage.maximum_filter(inside, 3))
 
