@@ -156,16 +156,17 @@ def draw_map():
 
 def draw_flow(lines, title):
     """Return a chain of boxes as SVG."""
-    parts, y, width = [], 4, 620
+    parts, y, width, arrow = [], 4, 460, 60
     for number, line in enumerate(lines):
         if line.startswith("|"):
-            parts.append(_text(width / 2 + 12, y + 19, line[1:].strip(), "label"))
+            parts.append(_text(arrow + 12, y + 19, line[1:].strip(), "label"))
+        if line.startswith("|") and number < len(lines) - 1:
             continue
         if number:
-            parts.append(
-                f'<path class="arrow" d="M{width / 2} {y} L{width / 2} {y + 27}"/>'
-            )
+            parts.append(f'<path class="arrow" d="M{arrow} {y} V{y + 27}"/>')
             y += 30
+        if line.startswith("|"):
+            continue
         name, _, text = line.partition(" -- ")
         rows = textwrap.wrap(text, int((width - 24) / CHARACTER))
         height = 30 + 19 * len(rows)
@@ -186,13 +187,14 @@ def _text(x, y, text, kind):
 
 
 def _svg(width, height, parts, title):
+    kind = "diagram wide" if width > 500 else "diagram"
     title = escape(title)
     head = (
         '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"'
         ' markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z"/></marker>'
     )
     return (
-        '<div class="diagram"><svg xmlns="http://www.w3.org/2000/svg" role="img"'
+        f'<div class="{kind}"><svg xmlns="http://www.w3.org/2000/svg" role="img"'
         f' aria-label="{title}" viewBox="0 0 {width} {height}" width="{width}">'
         f"<defs>{head}</defs>{''.join(parts)}</svg></div>"
     )
