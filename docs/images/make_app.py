@@ -1,6 +1,6 @@
-"""Take app.png and app_dark.png, the docs' pictures of the page, in Chromium.
+"""Take app.png and app_dark.png, screenshots of the page of ``skmnist app``.
 
-Digits are drawn on it with the mouse, as one would. It needs Playwright and Chromium.
+The script draws digits on the page with the mouse. It needs Playwright and Chromium.
 
     python docs/images/make_app.py
 """
@@ -17,7 +17,7 @@ from scipy.interpolate import make_interp_spline
 HERE = Path(__file__).parent
 SERVE = "from skmnist.app import serve; serve(port=0, open_browser=False)"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-# In fractions of the paper.
+# Points of each stroke, in fractions of the drawing area.
 STROKES = [
     [(0.11, 0.31), (0.21, 0.3), (0.32, 0.31)],
     [(0.32, 0.31), (0.25, 0.48), (0.2, 0.71)],
@@ -29,7 +29,7 @@ STROKES = [
 
 
 def draw(page):
-    """Draw the strokes, rounded as a hand does."""
+    """Draw the strokes as smooth curves."""
     paper = page.locator("#draw").bounding_box()
 
     def at(x, y):
@@ -57,7 +57,7 @@ def main():
 
 
 def take(address):
-    """Draw on the page and take it, in either colour scheme."""
+    """Draw on the page and take a screenshot in each colour scheme."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=FLAGS
