@@ -24,8 +24,8 @@ from keras import layers, ops
 from train_pretrained import bundled_digits, training_images
 
 from skmnist import fetch_mnist
-from skmnist._dense import write_layers
-from skmnist.pictures.splitting import FILE, HEIGHT, MARGIN, N_LAYERS, REACH, WIDTH
+from skmnist.pictures.splitting import FILE, HEIGHT, MARGIN, REACH, WIDTH
+from skmnist.pretrained import write_layers
 from skmnist.training.augmentation import distort, draw
 
 SIDE = 28
@@ -207,7 +207,7 @@ def main():
             print(f"set {number + 1}: loss {loss:.4f}, {minutes:.0f} min", flush=True)
     if args.save:
         weights = network.get_weights()
-        write_layers(FILE, N_LAYERS, weights[::2], weights[1::2])
+        write_layers(FILE, weights[::2], weights[1::2])
     logits = network.predict(seen_test, BATCH_SIZE, verbose=0)
     own, others = np.split(answers_test[:, 1:].astype(int), 2, axis=1)
     clear = np.abs(own - others) > 127

@@ -1,57 +1,41 @@
-"""Atomic writes, and errors for corrupt files."""
+"""Atomic writes, archives of arrays, and errors for corrupt files."""
 
 import os
 import uuid
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-# What is not written to for so many seconds has been left by a process that was killed.
-ABANDONED = 60
+import numpy as np
+from numpy.typing import NDArray
 
 
 @contextmanager
 def replacing(file: Path, folder: Path | None = None) -> Iterator[Path]:
-    """Give a path to write to, and put it in a file's place in one step.
+    """Give a temporary path to write to, and rename it to `file` at the end.
 
-    A process that is killed meanwhile leaves it, to be removed by a later one.
-
-    Parameters
-    ----------
-    file : path
-        What is written. If that fails, an older file of the name is as it was.
-    folder : path, default=that of `file`
-        Where to write, on the same disk.
+    If writing fails, the temporary file is removed and an older `file` stays as it was.
+    `folder` is where to write, on the same disk; by default that of `file`.
     """
     folder = folder or file.parent
-    # Not the number of the process: containers that share a disk may all have the same.
+    # Not the process id: containers that share a disk may have the same.
     temporary = folder / f".skmnist-{uuid.uuid4().hex}{file.suffix}"
     try:
         yield temporary
-        _remove_abandoned(temporary)
         os.replace(temporary, file)
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
-def _remove_abandoned(temporary: Path) -> None:
-    """Remove what others of the kind have left in the folder."""
-    # By the clock of the disk, which may be another machine's.
-    now = temporary.stat().st_mtime
-    for other in temporary.parent.glob(".skmnist-*"):
-        # Another process may remove it first.
-        with suppress(OSError):
-            if now - other.stat().st_mtime > ABANDONED:
-                other.unlink()
-
-
 @contextmanager
 def reading(problem: str, remedy: str = "") -> Iterator[None]:
-    """Raise a ValueError that begins with `problem`, whatever a reader raises.
+    """Turn any error of a file reader into a ValueError that begins with `problem`.
 
-    NumPy's, Pillow's and others' raise nearly anything on damaged files, MemoryError
-    too, where a size is damaged. What the system says, naming a file, goes on as it is.
+    NumPy, Pillow and others raise nearly anything on corrupt files, even MemoryError.
+    Errors of the operating system that name a file stay as they are.
     """
     try:
         yield
@@ -60,3 +44,19 @@ def reading(problem: str, remedy: str = "") -> Iterator[None]:
             raise
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise ValueError(f"{problem}: {kind}{error}{remedy}") from error
+
+
+def read_npz(
+    file: Path, choose: Callable[[list[str]], Sequence[str]]
+) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an .npz file that `choose` selects from their names."""
+    # Not np.load: of a file that is not an archive, np.load says that it is a pickle
+    # and how to load it unsafely.
+    with zipfile.ZipFile(file) as archive:
+
+        def read(name: str) -> NDArray[Any]:
+            with archive.open(f"{name}.npy") as stream:
+                return np.asarray(np.load(stream, allow_pickle=False))
+
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        return {name: read(name) for name in choose(names)}

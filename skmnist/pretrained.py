@@ -1,6 +1,7 @@
-"""A trained network that comes with the package."""
+"""The bundled pretrained model."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,32 +9,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmnist._dense import forward, read_layers, write_layers
+from skmnist._io import read_npz, reading, replacing
 from skmnist.preprocessing import flatten_and_scale
 
-# scikit-learn takes longer to import than reading a picture takes in all, and
-# TensorFlow far longer, so both are imported where they are used.
+# Importing scikit-learn takes longer than reading a picture, and TensorFlow far longer,
+# so both are imported where they are used.
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+Floats = NDArray[np.float32]
+
 # Written by examples/train_pretrained.py.
 FILE = Path(__file__).with_name("pretrained.npz")
-N_LAYERS = 3
 
 
 def load_pretrained(*, trainable: bool = False) -> "Pipeline":
-    """Load a trained network, to read digits at once or to go on training.
+    """Load the bundled pretrained model, to read digits or to fine-tune it.
 
-    The network of the lesson, 784-512-512-10, trained for long on MNIST and on variants
-    of it as people write elsewhere. It comes with the package: nothing is trained or
-    downloaded. :doc:`/model_card` says what it was trained on, what it gets right, and
-    what it cannot do.
+    A 784-512-512-10 network trained on MNIST with strong data augmentation. It is a
+    part of the package: nothing is trained or downloaded. :doc:`/model_card` describes
+    its training data, accuracy and limitations.
 
     Parameters
     ----------
     trainable : bool, default=False
         False gives a pipeline of scikit-learn alone, which loads without TensorFlow.
-        True gives the same weights in what :func:`~skmnist.make_pipeline` gives.
+        True gives the same weights in a pipeline of :func:`~skmnist.make_pipeline`.
 
     Returns
     -------
@@ -43,28 +44,28 @@ def load_pretrained(*, trainable: bool = False) -> "Pipeline":
         and predicts the labels 0 to 9, of dtype uint8.
 
         The classifier is an :class:`~sklearn.neural_network.MLPClassifier` or, if
-        trainable, an :class:`~skmnist.MNISTClassifier` without a history, whose
-        parameters are meant for going on: distorted images, a small learning rate, and
-        ``warm_start=True``, so that `fit` too goes on from these weights. A clone of it
-        has no weights, as clones do, and starts anew.
+        trainable, an :class:`~skmnist.MNISTClassifier` without a history, with
+        parameters for fine-tuning: data augmentation, a small learning rate, and
+        ``warm_start=True``, so that `fit` continues from these weights. A clone of it
+        has no weights and trains from scratch.
 
     Raises
     ------
     FileNotFoundError
         If the file of the weights, a part of the package, is missing.
     ValueError
-        If it is cut short or damaged.
+        If that file is truncated or corrupt.
 
     See Also
     --------
-    skmnist.to_sklearn : Turn a network of your own into one of scikit-learn alone.
+    skmnist.read_digits : Read a picture with this model.
+    skmnist.to_sklearn : Convert your own network to scikit-learn.
 
     Notes
     -----
-    The file holds numbers only, so reading it runs no code. It has them as float16,
-    half the size of the float32 that they were trained and are used as.
-
-    Every call reads the file: what becomes of one pipeline changes no other.
+    The file holds numbers only, so reading it runs no code: float16, half the size of
+    the float32 that the weights are converted to. Each call reads it again, so
+    pipelines share nothing.
 
     Examples
     --------
@@ -93,26 +94,27 @@ def load_pretrained(*, trainable: bool = False) -> "Pipeline":
     return Pipeline([("preprocess", scale), ("classifier", mlp)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseNetwork:
-    """The trained network in NumPy alone: to read digits at once, where time counts.
+    """The bundled model in NumPy alone, which needs no import of scikit-learn.
 
     Attributes
     ----------
     coefs, intercepts : list of ndarray of float32
-        Weights and biases of each layer. ReLU is between layers, a softmax at the end.
+        Weights and biases of each layer, with ReLU between layers and softmax at the
+        end.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     loss_curve : list of float
         Loss of each epoch of its training.
     """
 
-    coefs: list[NDArray[np.float32]]
-    intercepts: list[NDArray[np.float32]]
+    coefs: list[Floats]
+    intercepts: list[Floats]
     classes_: NDArray[Any]
     loss_curve: list[float]
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+    def predict_proba(self, X: ArrayLike) -> Floats:
         """Predict the probability of each class of images in MNIST's format."""
         x = forward(self.coefs, self.intercepts, flatten_and_scale(X))
         x = np.exp(x - x.max(axis=1, keepdims=True))
@@ -123,36 +125,71 @@ class DenseNetwork:
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
 
-def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -> None:
-    """Write the file that :func:`load_pretrained` reads.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        What :func:`~skmnist.to_sklearn` gives of a network with two hidden layers.
-    file : str or path-like, default=the package's own
-        Written as an ``.npz`` file, whole or not at all.
-    """
-    mlp = pipeline["classifier"]
-    write_layers(
-        file,
-        N_LAYERS,
-        mlp.coefs_,
-        mlp.intercepts_,
-        classes=mlp.classes_,
-        loss_curve=np.asarray(mlp.loss_curve_, dtype=np.float32),
-    )
-
-
 def read_network() -> DenseNetwork:
-    """Read the trained network, and see that the file is whole."""
-    coefs, intercepts, others = read_layers(FILE, N_LAYERS, "classes", "loss_curve")
-    classes, loss_curve = others
+    """Read the bundled model."""
+    coefs, intercepts, (classes, loss_curve) = read_layers(
+        FILE, "classes", "loss_curve"
+    )
     return DenseNetwork(coefs, intercepts, classes, loss_curve.tolist())
 
 
+def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -> None:
+    """Write a pipeline of :func:`~skmnist.to_sklearn` to the file of the model."""
+    mlp = pipeline["classifier"]
+    loss_curve = np.asarray(mlp.loss_curve_, dtype=np.float32)
+    write_layers(
+        file, mlp.coefs_, mlp.intercepts_, classes=mlp.classes_, loss_curve=loss_curve
+    )
+
+
+def forward(coefs: Sequence[Floats], intercepts: Sequence[Floats], x: Floats) -> Floats:
+    """Return the outputs of the last dense layer, with ReLU between layers."""
+    for weights, biases in zip(coefs, intercepts, strict=True):
+        x = x @ weights + biases
+        if weights is not coefs[-1]:
+            np.maximum(x, 0, out=x)
+    return x
+
+
+def write_layers(
+    file: str | os.PathLike[str],
+    coefs: Sequence[Floats],
+    intercepts: Sequence[Floats],
+    **arrays: NDArray[Any],
+) -> None:
+    """Write weights as float16, and other arrays as they are, to an .npz file."""
+    for n, (weights, biases) in enumerate(zip(coefs, intercepts, strict=True), start=1):
+        arrays[f"coefs_{n}"] = weights.astype(np.float16)
+        arrays[f"intercepts_{n}"] = biases.astype(np.float16)
+    with replacing(Path(file)) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def read_layers(
+    file: Path, *others: str
+) -> tuple[list[Floats], list[Floats], list[NDArray[Any]]]:
+    """Read weights and biases as float32, and other arrays by name."""
+    if not file.exists():
+        raise FileNotFoundError(
+            f"{file}, a part of skmnist, is missing; install skmnist again."
+        )
+
+    with reading(
+        f"{file} ({file.stat().st_size} bytes), a part of skmnist, is truncated or"
+        " corrupt",
+        "; install skmnist again.",
+    ):
+        arrays = read_npz(file, choose=list)
+        n_layers = sum(name.startswith("coefs_") for name in arrays)
+        coefs, intercepts = (
+            [arrays[f"{kind}_{n + 1}"].astype(np.float32) for n in range(n_layers)]
+            for kind in ("coefs", "intercepts")
+        )
+        return coefs, intercepts, [arrays[name] for name in others]
+
+
 def _make_trainable(network: DenseNetwork) -> "Pipeline":
-    """Put the weights into what make_pipeline gives."""
+    """Return a pipeline of make_pipeline with the weights of `network`."""
     from skmnist.pipeline import make_pipeline
 
     pipe = make_pipeline(

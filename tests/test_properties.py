@@ -25,11 +25,12 @@ from skmnist import (
     MNISTClassifier,
     find_digits,
     flatten_and_scale,
+    load_pipeline,
     make_pipeline,
+    save_pipeline,
     to_sklearn,
 )
-from skmnist.images import read_images
-from skmnist.saving import load, save
+from skmnist.datasets import read_images
 
 pytest.importorskip("hypothesis")
 
@@ -136,7 +137,7 @@ def saved(ending):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, f"model{ending}")
         # What is without TensorFlow is read in less time.
-        save(to_sklearn(PIPE) if ending == ".joblib" else PIPE, file)
+        save_pipeline(to_sklearn(PIPE) if ending == ".joblib" else PIPE, file)
         return file.read_bytes()
 
 
@@ -148,9 +149,9 @@ FILES = {
     ".npz": (as_bytes(np.savez, IMAGES), read_images, True),
     ".idx": (IDX, read_images, False),
     ".gz": (gzip.compress(IDX), read_images, True),
-    ".joblib": (saved(".joblib"), load, False),
-    ".skops": (saved(".skops"), load, True),
-    ".onnx": (saved(".onnx"), load, False),
+    ".joblib": (saved(".joblib"), load_pipeline, False),
+    ".skops": (saved(".skops"), load_pipeline, True),
+    ".onnx": (saved(".onnx"), load_pipeline, False),
     ".png": (as_bytes(PAPER.save, format="PNG"), find_digits, False),
     ".jpg": (as_bytes(PAPER.save, format="JPEG"), find_digits, False),
     ".gif": (as_bytes(PAPER.save, format="GIF"), find_digits, False),

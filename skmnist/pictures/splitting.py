@@ -18,15 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from skmnist._dense import forward, read_layers
 from skmnist.pictures.normalization import as_mnist
+from skmnist.pretrained import forward, read_layers
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 # Written by examples/train_touching.py.
 FILE = Path(__file__).with_name("splitting.npz")
-N_LAYERS = 3
 # What the network sees: ink scaled to this height, and as much of its left end as this
 # width holds, after an empty margin. It answers for the pixels of the first columns.
 HEIGHT, WIDTH, MARGIN, REACH = 20, 32, 2, 26
@@ -167,7 +166,7 @@ def ask(small: Floats) -> tuple[float, Floats]:
 
 @cache
 def _network() -> tuple[list[Floats], list[Floats]]:
-    coefs, intercepts, _ = read_layers(FILE, N_LAYERS)
+    coefs, intercepts, _ = read_layers(FILE)
     return coefs, intercepts
 
 
