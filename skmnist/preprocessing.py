@@ -1,4 +1,4 @@
-"""What is done to images before the classifier sees them."""
+"""Flatten and scale images before a classifier."""
 
 import math
 import warnings
@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
-# Sides, in pixels, from which on a row of numbers is taken for an image with a border.
+# Shortest side, in pixels, of an image whose border is examined.
 SMALLEST_IMAGE = 8
-# Share of a border's pixels above which it is bright. Of paper it is nearly all, of
-# noise half, of MNIST's digits 0.04 at most, and of scikit-learn's, which fill their
-# frame, 0.31.
+# Fraction of a border's pixels above which it is bright: nearly 1 of paper, 0.5 of
+# noise, at most 0.04 of MNIST's digits and 0.31 of scikit-learn's.
 BRIGHT_BORDER = 0.75
-# Images of an array that are looked at, evenly spaced: most of them tell of the rest.
-LOOKED_AT = 1000
+# Number of images whose border is examined, evenly spaced in an array.
+EXAMINED = 1000
 
 
 def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]:
@@ -44,7 +43,8 @@ def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]
     Raises
     ------
     TypeError
-        If `X` is sparse or holds objects that are no numbers, or `scale` is no number.
+        If `X` is sparse or holds objects other than numbers, or `scale` is not a
+        number.
     ValueError
         If `X` holds strings or complex numbers, is ragged, or has too few or too many
         dimensions; or if `scale` is not a finite number above 0.
@@ -52,10 +52,12 @@ def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]
     Warns
     -----
     UserWarning
-        If no value exceeds 1 although `scale` does: such images are scaled
-        already, and would end up almost black. If the border of most images is
-        bright: these are almost surely dark ink on light paper, where MNIST has light
-        on dark, and a network trained on one is confident and wrong on the other.
+        If `scale` exceeds 1 and the images hold negative values: their mean was
+        subtracted, as in many examples for PyTorch and Keras. If `scale` exceeds 1 and
+        no value does: the images are scaled already, and would end up almost black.
+        If the border of most images is bright: they are dark ink on light paper, while
+        MNIST is light on dark. A network trained on one kind is confident and wrong on
+        the other.
 
     Examples
     --------
@@ -68,45 +70,63 @@ def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]
     """
     _check_scale(scale)
     X = _check_images(X)
-    if scale > 1 and X.size and 0 < X.max() <= 1:
-        warnings.warn(
-            f"The images are divided by scale={scale:g}, but no value in them exceeds"
-            " 1: they look scaled already. If they are, use scale=1.",
-            UserWarning,
-            stacklevel=2,
-        )
     rows = X.reshape(len(X), math.prod(X.shape[1:]))
-    if _look_inverted(rows, X.shape[1:3] if X.ndim > 2 else None, scale):
-        warnings.warn(
-            "Most of the images have a bright border, as dark ink on light paper has,"
-            " but MNIST's digits are light on dark. If these are not, pass"
-            f" {scale:g} - X, or make each picture with to_mnist_format.",
-            UserWarning,
-            stacklevel=2,
-        )
-    # One pass, straight into float32: no float64 copy of the images is made.
+    if problem := _find_problem(rows, X.shape[1:3] if X.ndim > 2 else None, scale):
+        warnings.warn(problem, UserWarning, stacklevel=2)
+    # One pass into float32: no float64 copy of the images is made.
     return np.divide(
         rows, np.float32(scale), dtype=np.float32, casting="unsafe", order="C"
     )
 
 
-def _look_inverted(
+def _find_problem(
     rows: NDArray[Any], shape: tuple[int, ...] | None, scale: float
+) -> str | None:
+    """Return what is wrong with the images and how to fix it, if anything is."""
+    if scale > 1 and rows.size:
+        # Unsigned integers cannot be negative, which saves a pass.
+        if rows.dtype.kind in "if" and (low := rows.min()) < 0:
+            return (
+                f"The images are divided by scale={scale:g}, but hold negative values,"
+                f" down to {low:g}: they look centred or normalized. Pass the grey"
+                f" levels from 0 to {scale:g}, or, if the classifier is trained on"
+                " such values, use scale=1."
+            )
+        if 0 < rows.max() <= 1:
+            return (
+                f"The images are divided by scale={scale:g}, but no value in them"
+                " exceeds 1: they look scaled already. If they are, use scale=1."
+            )
+    if look_inverted(rows, shape, scale):
+        return (
+            "Most of the images have a bright border, as dark ink on light paper has,"
+            " but MNIST's digits are light on dark. If these are not, pass"
+            f" {scale:g} - X, or convert each picture with to_mnist_format."
+        )
+    return None
+
+
+def look_inverted(
+    images: NDArray[Any], shape: tuple[int, ...] | None = None, scale: float = 255
 ) -> bool:
-    """Whether the border of most images is bright."""
+    """Return whether the border of most images is bright.
+
+    `shape` is the height and width of each image, by default a square.
+    """
+    rows = images.reshape(len(images), math.prod(images.shape[1:]))
     side = math.isqrt(rows.shape[1])
     height, width = shape or (side, side)
     size = height * width
     if not len(rows) or size != rows.shape[1] or min(height, width) < SMALLEST_IMAGE:
         return False
-    border = rows[:: math.ceil(len(rows) / LOOKED_AT), _border(height, width)]
+    border = rows[:: math.ceil(len(rows) / EXAMINED), _border(height, width)]
     bright = (border > scale / 2) & (border <= scale)
     return bool(np.mean(bright.mean(axis=1) > BRIGHT_BORDER) > 0.5)
 
 
 @lru_cache
 def _border(height: int, width: int) -> NDArray[np.intp]:
-    """Return which pixels of a flattened image are at its border."""
+    """Return the indices of the border's pixels in a flattened image."""
     inside = np.pad(np.ones((height - 2, width - 2), dtype=bool), 1)
     return np.flatnonzero(~inside)
 
@@ -119,7 +139,7 @@ def _check_scale(scale: float) -> None:
 
 
 def _check_images(X: ArrayLike) -> NDArray[np.generic]:
-    """Return `X` as an array of real numbers with one image in each row."""
+    """Convert `X` to an array of real numbers with one image in each row."""
     if issparse(X):
         raise TypeError(
             f"Sparse images are not supported, got {type(X).__name__}; "

@@ -1,4 +1,6 @@
-"""Tests of what is done to images before the classifier sees them."""
+"""Tests of flatten_and_scale."""
+
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import pytest
 from scipy.sparse import csr_array, csr_matrix
 
 from skmnist import flatten_and_scale, load_digits_28x28
+from skmnist.preprocessing import look_inverted
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
 IMAGES[0, 0, :2] = 0, 255
@@ -26,7 +29,7 @@ def assert_is(result, expected):
 @pytest.mark.parametrize(
     "dtype", ["uint8", "int16", "int64", "uint64", "float16", "float32", "float64"]
 )
-def test_rows_of_float32_divided_by_scale(dtype, scale, shape):
+def test_flatten_and_scale_returns_float32_rows(dtype, scale, shape):
     images = IMAGES.reshape(shape).astype(dtype)
     assert_is(flatten_and_scale(images, scale), FLAT / float(scale))
 
@@ -44,21 +47,21 @@ def test_rows_of_float32_divided_by_scale(dtype, scale, shape):
         lambda X: np.flip(np.flip(X, 0).copy(), 0),
     ],
 )
-def test_any_container_of_numbers(container):
+def test_flatten_and_scale_any_container(container):
     assert_is(flatten_and_scale(container(FLAT)), FLAT / 255)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_pixels_are_read_row_by_row_whatever_the_memory_order(order):
+def test_flatten_and_scale_any_memory_order(order):
     assert_is(flatten_and_scale(np.array(IMAGES, order=order)), FLAT / 255)
 
 
-def test_bools_are_black_and_white():
+def test_flatten_and_scale_bool_images():
     assert_is(flatten_and_scale(IMAGES > 100, scale=1), FLAT > 100)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_the_callers_images_are_neither_changed_nor_shared(dtype):
+def test_flatten_and_scale_copies_its_input(dtype):
     images = IMAGES.astype(dtype)
     rows = flatten_and_scale(images, scale=1)
     assert not np.shares_memory(rows, images)
@@ -69,23 +72,48 @@ def test_the_callers_images_are_neither_changed_nor_shared(dtype):
     ("shape", "expected"),
     [((0, 28, 28), (0, 784)), ((0, 784), (0, 784)), ((3, 0), (3, 0))],
 )
-def test_nothing_stays_nothing(shape, expected):
+def test_flatten_and_scale_empty_input(shape, expected):
     assert flatten_and_scale(np.empty(shape)).shape == expected
 
 
-def test_images_that_are_scaled_already_are_reported():
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_flatten_and_scale_scaled_images_warn(dtype):
     with pytest.warns(UserWarning, match=r"scale=255, but no value .* use scale=1"):
-        flatten_and_scale(IMAGES / 255)
+        flatten_and_scale((IMAGES / 255).astype(dtype))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        IMAGES - 127.5,  # centred
+        (IMAGES / 255 - 0.1307) / 0.3081,  # normalized, as torchvision's examples
+        IMAGES / 127.5 - 1,  # in [-1, 1]
+        (FLAT - FLAT.mean(axis=0)) / (FLAT.std(axis=0) + 1),  # standardized
+        IMAGES.view(np.int8),  # bytes read with a sign
+        (IMAGES.astype(int) - 128).tolist(),
+    ],
+)
+def test_flatten_and_scale_negative_values_warn(images):
+    with pytest.warns(UserWarning, match=r"negative values, down to -.* use scale=1"):
+        flatten_and_scale(images)
 
 
 @pytest.mark.parametrize(
     ("images", "scale"),
-    [(IMAGES / 255, 1), (IMAGES, 255), (np.zeros((2, 4, 4)), 255), (-IMAGES / 1.0, 1)],
-    ids=["scale of 1", "grey levels", "black images", "negative values"],
+    [
+        (IMAGES / 255, 1),
+        (IMAGES, 255),
+        (IMAGES.astype(np.int8) & 127, 255),
+        (np.zeros((2, 4, 4)), 255),
+        (-IMAGES / 1.0, 1),
+        ((IMAGES / 255 - 0.1307) / 0.3081, 1),
+        (np.full((2, 784), np.nan), 255),
+    ],
 )
-@pytest.mark.filterwarnings("error")
-def test_nothing_else_is_reported(images, scale):
-    flatten_and_scale(images, scale)
+def test_flatten_and_scale_correct_images_do_not_warn(images, scale):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flatten_and_scale(images, scale)
 
 
 INVERTED = (
@@ -97,17 +125,17 @@ INVERTED = (
     "shape", [(-1, 28, 28), (-1, 28, 28, 1), (-1, 784)], ids=["3-D", "4-D", "flat"]
 )
 @pytest.mark.parametrize(("scale", "said"), [(255, "255"), (1, "1")])
-def test_dark_on_light_is_reported(digits, shape, scale, said):
+def test_flatten_and_scale_dark_on_light_warns(digits, shape, scale, said):
     (images, _), _ = digits
     inverted = (1 - images / 255) * scale
     for n_images in 1, 2, 300:
         with pytest.warns(UserWarning, match=INVERTED.format(said)):
             flatten_and_scale(inverted[:n_images].reshape(shape), scale)
-        # What the message advises ends it.
+        # The fix in the message ends the warning.
         flatten_and_scale((scale - inverted[:n_images]).reshape(shape), scale)
 
 
-def test_dark_on_light_is_reported_of_many_that_are_mostly_so(digits):
+def test_flatten_and_scale_mostly_dark_on_light_warns(digits):
     (images, _), _ = digits
     mixed = np.concatenate([255 - images[:200], images[:100]])
     with pytest.warns(UserWarning, match="Most of the images"):
@@ -115,33 +143,34 @@ def test_dark_on_light_is_reported_of_many_that_are_mostly_so(digits):
     flatten_and_scale(np.concatenate([255 - images[:100], images[:200]]))
 
 
-def test_digits_are_never_taken_for_dark_on_light():
-    for images, _ in load_digits_28x28(random_state=0):
-        for image in images:
-            flatten_and_scale(image[np.newaxis])
-
-
-def test_clothes_that_touch_the_border_are_not_taken_for_dark_on_light():
-    # As in Fashion-MNIST: shirts and bags as wide or as high as the image.
+def bags():
+    """Return clothes that touch the border, as in Fashion-MNIST."""
     bags = np.zeros((3, 28, 28), np.uint8)
     bags[0, 6:24] = 220
     bags[1, :, 5:23] = 220
     bags[2, 4:, 2:26] = 220
-    for bag in bags:
-        flatten_and_scale(bag[np.newaxis])
+    return bags
 
 
-def test_features_that_are_no_image_have_no_border():
-    flatten_and_scale(np.full((5, 16), 200))  # 4x4
-    flatten_and_scale(np.full((5, 783), 200))
-    flatten_and_scale(np.full((5, 4, 200), 200))
+@pytest.mark.parametrize(
+    "images",
+    [
+        load_digits_28x28(random_state=0)[0][0],
+        bags(),
+        np.full((5, 16), 200),  # 4x4: too small for a border
+        np.full((5, 783), 200),
+        np.full((5, 4, 200), 200),
+    ],
+    ids=["digits", "bags", "4x4", "not square", "flat"],
+)
+def test_look_inverted_light_on_dark_is_false(images):
+    assert not any(look_inverted(image[np.newaxis]) for image in images)
 
 
 @pytest.mark.slow
-def test_no_image_of_mnist_is_taken_for_dark_on_light(mnist):
+def test_look_inverted_mnist_is_false(mnist):
     for images, _ in mnist:
-        for image in images:
-            flatten_and_scale(image[np.newaxis])
+        assert not any(look_inverted(image[np.newaxis]) for image in images)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +189,7 @@ def test_no_image_of_mnist_is_taken_for_dark_on_light(mnist):
         (np.stack([IMAGES] * 3, axis=3), ValueError, r"got \(5, 28, 28, 3\)"),
     ],
 )
-def test_what_is_no_images_is_refused(images, error, message):
+def test_flatten_and_scale_other_input_raises(images, error, message):
     with pytest.raises(error, match=message):
         flatten_and_scale(images)
 
@@ -178,6 +207,6 @@ def test_what_is_no_images_is_refused(images, error, message):
         ([255], TypeError, r"must be a number, got \[255\]"),
     ],
 )
-def test_what_is_no_scale_is_refused(scale, error, message):
+def test_flatten_and_scale_other_scale_raises(scale, error, message):
     with pytest.raises(error, match=message):
         flatten_and_scale(IMAGES, scale)
