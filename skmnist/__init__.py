@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skmnist.plots import DigitsDisplay, HistoryDisplay, PictureDisplay
     from skmnist.pretrained import load_pretrained
     from skmnist.reading import Reading, read_digits
+    from skmnist.saving import load_pipeline, save_pipeline
 
 __all__ = [
     "Digits",
@@ -33,9 +34,11 @@ __all__ = [
     "flatten_and_scale",
     "load_digits_28x28",
     "load_pictures",
+    "load_pipeline",
     "load_pretrained",
     "make_pipeline",
     "read_digits",
+    "save_pipeline",
     "to_mnist_format",
     "to_sklearn",
 ]
@@ -51,9 +54,11 @@ _LAZY = {
     "Reading": "skmnist.reading",
     "find_digits": "skmnist.pictures",
     "load_pictures": "skmnist.pictures",
+    "load_pipeline": "skmnist.saving",
     "load_pretrained": "skmnist.pretrained",
     "make_pipeline": "skmnist.pipeline",
     "read_digits": "skmnist.reading",
+    "save_pipeline": "skmnist.saving",
     "to_mnist_format": "skmnist.pictures",
     "to_sklearn": "skmnist.export",
 }

@@ -1,14 +1,14 @@
-"""Fitted pipelines in files, of the kind that a file's name ends in.
+"""Save and load fitted pipelines; the ending of a file's name decides the format.
 
-``.joblib`` keeps all of a pipeline, to go on training; reading it runs whatever code it
-holds. ``.skops`` and ``.onnx`` keep what predicts, and run no code.
+``.joblib`` keeps the whole pipeline, for further training; loading it runs code.
+``.skops`` and ``.onnx`` keep what predicts, and run no code.
 """
 
 import json
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,31 +16,140 @@ from numpy.typing import ArrayLike, NDArray
 from skmnist._io import reading, replacing
 from skmnist.preprocessing import flatten_and_scale
 
-# What is slow to import is imported where it is used.
+# Slow imports (scikit-learn, TensorFlow) are made where they are used.
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
-# What writing and reading each kind takes.
-_MODULES = {
+# Packages that write and read each format.
+_PACKAGES = {
     ".joblib": ("joblib", "joblib"),
     ".skops": ("skops", "skops"),
     ".onnx": ("skl2onnx", "onnxruntime"),
 }
-# All else in an exported pipeline is scikit-learn's own.
+# All other types in an exported pipeline are scikit-learn's own.
 _TRUSTED = ["skmnist.preprocessing.flatten_and_scale"]
 
 
-class OnnxPipeline:
-    """An ONNX file that predicts like the pipeline it was made of.
+def save_pipeline(pipeline: "Pipeline", file: str | os.PathLike[str]) -> None:
+    """Save a fitted pipeline to a file.
+
+    Parameters
+    ----------
+    pipeline : sklearn.pipeline.Pipeline
+        Fitted, from :func:`~skmnist.make_pipeline`.
+    file : str or path-like
+        Its ending decides the format. ``.joblib``: the whole pipeline, for further
+        training. ``.skops`` and ``.onnx``: the pipeline as
+        :func:`~skmnist.to_sklearn` converts it, which predicts without TensorFlow.
+
+    Raises
+    ------
+    ValueError
+        If the file's name has another ending.
+    ImportError
+        If a package that writes this format is missing.
+    OSError
+        If the file cannot be written. An older file of that name is then unchanged.
+
+    See Also
+    --------
+    skmnist.load_pipeline : Load the file.
+
+    Examples
+    --------
+    >>> from skmnist import save_pipeline
+    >>> save_pipeline(pipe, "digits.skops")  # doctest: +SKIP
+    """
+    file = Path(file)
+    _require(file, writing=True)
+    target = file.resolve()  # of a link, the file that it points to
+    try:
+        with replacing(target) as temporary:
+            _WRITERS[file.suffix](pipeline, temporary)
+    except OSError as error:
+        raise OSError(
+            f"cannot save {target}: {error.strerror or error}; free disk space, or save"
+            " to another folder"
+        ) from error
+
+
+def load_pipeline(file: str | os.PathLike[str]) -> Any:
+    """Load a pipeline that :func:`save_pipeline` saved.
+
+    .. warning::
+        A ``.joblib`` file is a pickle: loading it runs the code that it holds. Load
+        only files that you trust. ``.skops`` and ``.onnx`` files run no code.
 
     Parameters
     ----------
     file : str or path-like
-        Written by :func:`save`; or by skl2onnx, without ``zipmap``, from the last step
-        of what :func:`skmnist.to_sklearn` returns.
+        File whose name ends in ``.joblib``, ``.skops`` or ``.onnx``.
+
+    Returns
+    -------
+    Pipeline or OnnxPipeline
+        Has `predict`, `predict_proba` and `classes_`, and takes images as the saved
+        pipeline did.
+
+    Raises
+    ------
+    ValueError
+        If the name has another ending, or the file does not hold a pipeline or is
+        corrupt.
+    ImportError
+        If a package that reads this format is missing.
+    OSError
+        If the file cannot be read.
+
+    See Also
+    --------
+    skmnist.save_pipeline : Save a pipeline.
+    skmnist.load_pretrained : Load the bundled model.
+
+    Examples
+    --------
+    >>> from skmnist import load_pipeline
+    >>> pipe = load_pipeline("digits.skops")  # doctest: +SKIP
+    """
+    file = Path(file)
+    _require(file, writing=False)
+    with open(file, "rb"):  # The system's own message if the file is missing.
+        pass
+    with reading(f"{file} is not a saved pipeline, or is truncated or corrupt"):
+        model = _READERS[file.suffix](file)
+        model.predict_proba, model.classes_  # noqa: B018
+    return model
+
+
+def check_savable(file: Path) -> None:
+    """Raise what :func:`save_pipeline` would raise, before a pipeline is trained."""
+    _require(file, writing=True)
+    check_writable(file)
+
+
+def check_writable(file: Path) -> None:
+    """Raise OSError if `file` is not a file, or its folder cannot be written to."""
+    if file.exists() and not file.is_file():
+        raise OSError(f"{file} exists, and is not a file")
+    folder = file.resolve().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        problem = "cannot be written to" if folder.is_dir() else "does not exist"
+        raise OSError(f"{file}: the folder {folder} {problem}")
+
+
+class OnnxPipeline:
+    """A pipeline in an ONNX file, evaluated by onnxruntime.
+
+    Parameters
+    ----------
+    file : str or path-like
+        Written by :func:`save_pipeline`; or by skl2onnx, without ``zipmap``, from the
+        last step of a pipeline of :func:`skmnist.to_sklearn`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels: whole numbers from 0 if the file has no note of others.
+        The labels; if the file does not name them, integers from 0.
     """
 
     def __init__(self, file: str | os.PathLike[str]):
@@ -57,115 +166,27 @@ class OnnxPipeline:
         )
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Predict the probability of each class of images as they come."""
+        """Predict the probability of each class of images."""
         rows = flatten_and_scale(X, self.scale)
         name = self.session.get_inputs()[0].name
         return self.session.run(None, {name: rows})[-1]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict labels of images as they come."""
+        """Predict the labels of images."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def check_savable(file: Path) -> None:
-    """Refuse a file that cannot be written, before anything is trained.
-
-    Raises
-    ------
-    ValueError
-        If its name ends in no known kind.
-    ImportError
-        If a package that writes this kind is missing.
-    OSError
-        If it is no file, or its folder cannot be written to.
-    """
-    _require(file, _kind(file)[0])
-    check_writable(file)
-
-
-def check_writable(file: Path) -> None:
-    """Refuse a file that is none, or whose folder cannot be written to."""
-    if file.exists() and not file.is_file():
-        raise OSError(f"{file} exists, and is not a file")
-    folder = file.resolve().parent
-    if not os.access(folder, os.W_OK | os.X_OK):
-        problem = "cannot be written to" if folder.is_dir() else "does not exist"
-        raise OSError(f"{file}: the folder {folder} {problem}")
-
-
-def save(pipeline: Any, file: Path) -> None:
-    """Write a fitted pipeline beside a file, then put it in its place in one step.
-
-    Parameters
-    ----------
-    pipeline : sklearn.pipeline.Pipeline
-        What :func:`skmnist.make_pipeline` gives, fitted.
-    file : path
-        Its ending says what is written: ``.joblib``, ``.skops`` or ``.onnx``.
-
-    Raises
-    ------
-    ValueError, ImportError or OSError
-        As of :func:`check_savable`. An older file of the name is then as it was.
-    """
-    writer, _ = _kind(file)
-    _require(file, writer)
-    file = file.resolve()  # of a link, what it points to
-    try:
-        with replacing(file) as temporary:
-            _WRITERS[writer](pipeline, temporary)
-    except OSError as error:
-        raise OSError(
-            f"cannot save {file}: {error.strerror or error}; make room there, or save"
-            " to another folder"
-        ) from error
-
-
-def load(file: Path) -> Any:
-    """Read what predicts from a file, by its ending.
-
-    Parameters
-    ----------
-    file : path
-        Written by :func:`save`. Of ``.joblib``, only what you trust.
-
-    Returns
-    -------
-    Pipeline or OnnxPipeline
-        With `predict`, `predict_proba` and `classes_`.
-
-    Raises
-    ------
-    ValueError
-        If its name ends in no known kind, or it holds no pipeline, or is cut short.
-    ImportError
-        If a package that reads this kind is missing.
-    OSError
-        If it cannot be read.
-    """
-    _, reader = _kind(file)
-    _require(file, reader)
-    with open(file, "rb"):  # a missing file is said so by the system
-        pass
-    with reading(f"{file} is not a pipeline written by --save, or is cut short"):
-        model = _READERS[reader](file)
-        model.predict_proba, model.classes_  # noqa: B018
-    return model
-
-
-def _kind(file: Path) -> tuple[str, str]:
-    """Return the modules that write and read files of this ending."""
-    if file.suffix not in _MODULES:
-        *most, last = _MODULES
+def _require(file: Path, *, writing: bool) -> None:
+    """Raise an error if the file's ending is unknown or its package is missing."""
+    if file.suffix not in _PACKAGES:
+        *most, last = _PACKAGES
         raise ValueError(
             f"{file}: expected a name that ends in {', '.join(most)} or {last}"
         )
-    return _MODULES[file.suffix]
-
-
-def _require(file: Path, module: str) -> None:
-    if find_spec(module) is None:
-        raise ImportError(f"{file} takes {module}: pip install 'skmnist[ship]'")
+    writer, reader = _PACKAGES[file.suffix]
+    package = writer if writing else reader
+    if find_spec(package) is None:
+        raise ImportError(f"{file} requires {package}: pip install 'skmnist[ship]'")
 
 
 def _write_joblib(pipeline: Any, file: Path) -> None:
@@ -187,13 +208,16 @@ def _write_onnx(pipeline: Any, file: Path) -> None:
 
     from skmnist.export import to_sklearn
 
-    mlp = to_sklearn(pipeline)["classifier"]
+    exported = to_sklearn(pipeline)
+    if list(exported.named_steps) != ["preprocess", "classifier"]:
+        raise ValueError(".onnx keeps pipelines of make_pipeline only; use .skops")
+    mlp = exported["classifier"]
     row = np.zeros((1, mlp.n_features_in_), np.float32)
     model = to_onnx(mlp, row, options={"zipmap": False})
-    # The first step is no part of it, and the numbers of its outputs are not labels.
+    # The graph starts after preprocessing, and its outputs are numbered, not labelled.
     notes = {
         "classes": mlp.classes_.tolist(),
-        "scale": pipeline["preprocess"].kw_args["scale"],
+        "scale": exported["preprocess"].kw_args["scale"],
     }
     for name, value in notes.items():
         model.metadata_props.add(key=name, value=json.dumps(value))
@@ -212,5 +236,5 @@ def _read_skops(file: Path) -> Any:
     return skops.io.load(file, trusted=_TRUSTED)
 
 
-_WRITERS = {"joblib": _write_joblib, "skops": _write_skops, "skl2onnx": _write_onnx}
-_READERS = {"joblib": _read_joblib, "skops": _read_skops, "onnxruntime": OnnxPipeline}
+_WRITERS = {".joblib": _write_joblib, ".skops": _write_skops, ".onnx": _write_onnx}
+_READERS = {".joblib": _read_joblib, ".skops": _read_skops, ".onnx": OnnxPipeline}

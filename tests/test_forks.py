@@ -11,16 +11,16 @@ from pathlib import Path
 import joblib, keras
 import numpy as np
 from skmnist import load_digits_28x28, load_pretrained, make_pipeline, to_sklearn
-from skmnist.saving import load, save
+from skmnist import load_pipeline, save_pipeline
 
 before, file = sys.argv[1], Path(sys.argv[2])
 (X, y), (A, b) = load_digits_28x28(random_state=0)
 pipe = make_pipeline(16, 1, random_state=0)
 if before == "used":
     pipe.fit(X, y)
-    save(pipe, file)
+    save_pipeline(pipe, file)
 elif before == "loaded":
-    pipe = load(file)
+    pipe = load_pipeline(file)
 elif before == "used by Keras":
     keras.ops.matmul(np.eye(9), np.eye(9))
 
@@ -36,7 +36,7 @@ if before in ("used", "loaded"):
         "predict one": lambda X, y: pipe.predict(X[:1]),
         "predict_proba": lambda X, y: pipe.predict_proba(X),
         "partial_fit": partial_fit,
-        "load": lambda X, y: load(file).predict(X),
+        "load": lambda X, y: load_pipeline(file).predict(X),
         "load, export": lambda X, y: to_sklearn(joblib.load(file)),
         "load_pretrained": lambda X, y: load_pretrained(trainable=True),
         "exported": to_sklearn(pipe).score,

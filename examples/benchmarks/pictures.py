@@ -19,8 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import skmnist
-from skmnist import fetch_mnist, find_digits, to_mnist_format
-from skmnist.saving import load
+from skmnist import fetch_mnist, find_digits, load_pipeline, to_mnist_format
 
 SEVERAL = "multi"
 
@@ -177,7 +176,7 @@ def main():
     parser.add_argument("--model", action="append", help="from fit --save; repeatable")
     parser.add_argument("--touching", type=int, default=200, help="pictures of each")
     args = parser.parse_args()
-    models = {Path(file).stem: load(Path(file)) for file in args.model or ()}
+    models = {Path(file).stem: load_pipeline(file) for file in args.model or ()}
     models = models or {"load_pretrained": skmnist.load_pretrained()}
     single, several = read_table(args.folder)
 
