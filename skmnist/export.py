@@ -1,4 +1,4 @@
-"""The trained network as scikit-learn's own, for where there is no Keras."""
+"""Conversion of a trained network to scikit-learn alone."""
 
 import copy
 import math
@@ -20,57 +20,55 @@ if TYPE_CHECKING:
 
 
 def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifier:
-    """Turn a fitted pipeline into one of scikit-learn alone.
+    """Convert a fitted pipeline to scikit-learn's own classes.
 
-    To predict, a dense network needs matrix products and no Keras. With copies of
-    the trained weights in an :class:`~sklearn.neural_network.MLPClassifier`, it loads
-    without importing TensorFlow, and what knows scikit-learn but not Keras, such as
-    skops and skl2onnx (``pip install 'skmnist[ship]'``), can write it: :ref:`shipping`
-    shows how.
+    To predict, a dense network needs matrix products and no Keras. The trained weights
+    are copied into an :class:`~sklearn.neural_network.MLPClassifier`, which loads
+    without TensorFlow, and which skops and skl2onnx can write
+    (``pip install 'skmnist[ship]'``): see :ref:`shipping`.
 
     Parameters
     ----------
     pipeline : Pipeline or MNISTClassifier
-        Fitted: what :func:`~skmnist.make_pipeline` gives, any other pipeline that
-        ends in an :class:`~skmnist.MNISTClassifier`, or one without a pipeline.
+        Fitted: from :func:`~skmnist.make_pipeline`, another pipeline that ends in an
+        :class:`~skmnist.MNISTClassifier`, or the classifier alone.
 
     Returns
     -------
     sklearn.pipeline.Pipeline or sklearn.neural_network.MLPClassifier
-        Fitted: for a pipeline, one with copies of its other steps and an
-        ``MLPClassifier`` as the last, under the same names; for a classifier, the
-        ``MLPClassifier``. It takes what `pipeline` takes and predicts the same
-        labels, and probabilities that differ by float32 rounding. What they have in
-        common is set as parameters (``hidden_layer_sizes``, ``activation``,
-        ``batch_size``, ``shuffle``, ``max_iter`` for the epochs, an int as
-        ``random_state``), and ``loss_curve_`` is the history of the loss.
+        Fitted: for a pipeline, copies of its other steps and an ``MLPClassifier`` as
+        the last step, under the same names; for a classifier, the ``MLPClassifier``.
+        It predicts the same labels, and probabilities that differ by float32 rounding.
+        Steps that only resample training data (imbalanced-learn) are left out. Common
+        parameters are copied (``hidden_layer_sizes``, ``activation``, ``batch_size``,
+        ``shuffle``, ``max_iter`` for the epochs, an int as ``random_state``);
+        ``loss_curve_`` is the history of the loss.
 
     Raises
     ------
     TypeError
-        If `pipeline` is no ``MNISTClassifier`` and does not end in one.
+        If `pipeline` is not an ``MNISTClassifier`` and does not end in one, or another
+        step does not transform.
     NotFittedError
         If the classifier is not fitted.
     ValueError
-        If the hidden layers have an activation that ``MLPClassifier`` has not. It
-        has those that Keras calls "linear", "relu", "sigmoid" and "tanh".
+        If the activation of the hidden layers is not one that ``MLPClassifier`` has:
+        Keras' "linear", "relu", "sigmoid" and "tanh".
     RuntimeError
-        If it came by pickle to a process forked from one that had used TensorFlow.
+        If the classifier was unpickled in a process forked after TensorFlow was used.
 
     See Also
     --------
-    skmnist.make_pipeline : The pipeline to train.
+    skmnist.save_pipeline : Save the result as a ``.skops`` or ``.onnx`` file.
 
     Notes
     -----
-    Dropout does nothing in prediction and is left out. For two classes, whose
-    probabilities follow from one of them, ``MLPClassifier`` has one output. The
-    optimizer is not carried over: `fit` and `partial_fit` of the result train with
-    scikit-learn's Adam, without a penalty on the weights.
+    Dropout has no effect on prediction and is left out. For two classes,
+    ``MLPClassifier`` has one output. The optimizer's state is not copied: `fit` and
+    `partial_fit` of the result train with scikit-learn's Adam, without a penalty.
 
-    The step ``preprocess`` refers to :func:`~skmnist.flatten_and_scale`, so loading
-    the pipeline takes skmnist, if not what it depends on to train. The last step
-    alone is scikit-learn to the last object, and takes rows of numbers.
+    The step ``preprocess`` refers to :func:`~skmnist.flatten_and_scale`, so loading the
+    pipeline requires skmnist. The last step alone requires scikit-learn only.
 
     Examples
     --------
@@ -89,10 +87,10 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
 
     if isinstance(pipeline, Pipeline) and pipeline.steps:
         *others, (name, last) = pipeline.steps
-        # Not its memory, a folder of the machine that trained. Copies, since fitting
-        # the pipeline again would fit its very steps.
-        steps = [(other, _to_plain(step)) for other, step in others]
-        return Pipeline([*steps, (name, to_sklearn(last))])
+        exported = to_sklearn(last)
+        # Without `memory`, a folder of this machine.
+        steps = [(n, _to_plain(n, step)) for n, step in others if not _resamples(step)]
+        return Pipeline([*steps, (name, exported)])
     if not isinstance(pipeline, MNISTClassifier):
         raise TypeError(
             "to_sklearn takes a fitted MNISTClassifier or a pipeline that ends in one,"
@@ -104,16 +102,26 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
     return _to_mlp(pipeline)
 
 
-def _to_plain(step: Any) -> Any:
-    """Copy a step; the one of make_pipeline becomes scikit-learn's own."""
+def _resamples(step: Any) -> bool:
+    """Return whether a step only changes the samples that are trained on."""
+    return hasattr(step, "fit_resample") and not hasattr(step, "transform")
+
+
+def _to_plain(name: str, step: Any) -> Any:
+    """Copy a step; that of make_pipeline becomes a FunctionTransformer."""
     from skmnist.pipeline import ImageTransformer
 
+    if not (step is None or isinstance(step, str) or hasattr(step, "transform")):
+        raise TypeError(
+            f"to_sklearn cannot convert the step {name!r}: a {type(step).__name__} does"
+            " not transform."
+        )
     step = copy.deepcopy(step)
     if not isinstance(step, ImageTransformer):
         return step
     plain = FunctionTransformer(step.func, kw_args=step.kw_args)
     if hasattr(step, "feature_names_in_"):
-        # Columns have names, so there are two dimensions, and it may compare them.
+        # Named columns are two-dimensional, which `validate` requires.
         plain.set_params(validate=True)
         plain.feature_names_in_ = step.feature_names_in_
     if hasattr(step, "n_features_in_"):
@@ -149,25 +157,14 @@ def make_mlp(
     loss_curve: Sequence[float] = (),
     **params: Any,
 ) -> MLPClassifier:
-    """Make an MLPClassifier that has all that its own `fit` would have set.
+    """Return an MLPClassifier with these weights and all attributes that `fit` sets.
 
-    Parameters
-    ----------
-    coefs : sequence of ndarray of shape (n_inputs, n_outputs), dtype float32
-        Weights of each layer. The arrays become the classifier's own.
-    intercepts : sequence of ndarray of shape (n_outputs,), dtype float32
-        Biases of each layer.
-    classes : ndarray of shape (n_classes,)
-        Labels, sorted, one for each output of the last layer, a softmax.
-    loss_curve : sequence of float, default=()
-        Loss after each epoch of training, if it is known.
-    **params
-        Further parameters of ``MLPClassifier``.
+    scikit-learn 1.7 to 1.9 have no public way to give an MLPClassifier its weights, so
+    this function sets its fitted attributes, two of them private. A test compares them
+    with those of a fitted one, and fails if scikit-learn changes them.
 
-    Returns
-    -------
-    sklearn.neural_network.MLPClassifier
-        Fitted.
+    `coefs` and `intercepts` have an item for each layer, the last with an output for
+    each of the sorted `classes`. The arrays are not copied.
     """
     coefs, intercepts, losses = list(coefs), list(intercepts), list(loss_curve)
     mlp = MLPClassifier(
@@ -177,7 +174,7 @@ def make_mlp(
     )
     mlp.classes_ = classes
     mlp._label_binarizer = LabelBinarizer().fit(mlp.classes_)
-    # Fitting makes strings of dtype object, or of more room, another dtype.
+    # LabelBinarizer changes the dtype of strings.
     mlp._label_binarizer.classes_ = mlp.classes_
     mlp.out_activation_ = "softmax"
     if len(mlp.classes_) == 2:
@@ -191,7 +188,7 @@ def make_mlp(
     mlp.n_iter_, mlp.loss_curve_ = len(losses), losses
     if losses:
         mlp.loss_ = losses[-1]
-    # Where `partial_fit` starts: an optimizer that has seen no sample yet.
+    # State of `partial_fit` before its first batch.
     mlp.t_, mlp._no_improvement_count = 0, 0
     mlp.best_loss_ = min(losses, default=math.inf)
     mlp.best_validation_score_ = mlp.validation_scores_ = None
@@ -199,7 +196,7 @@ def make_mlp(
 
 
 def _read_network(model: Any) -> tuple[str, list[Any], list[Any]]:
-    """Return activation, weights and biases as MLPClassifier has them."""
+    """Return activation, weights and biases in MLPClassifier's form."""
     from skmnist._keras import keras
 
     names = {
