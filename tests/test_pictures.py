@@ -515,6 +515,28 @@ def test_load_pictures_names_what_it_cannot_read(tmp_path):
         load_pictures(tmp_path)
 
 
+def test_load_pictures_ignores_files_that_are_not_pictures(tmp_path, alphabet):
+    for digit in (3, 8):
+        (tmp_path / str(digit)).mkdir()
+        image = Image.fromarray(255 - alphabet[digit][0])
+        image.save(tmp_path / str(digit) / "a", "PNG")  # known by its content
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "__MACOSX" / "8").mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "8" / "._a.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="Ignored 1 of 3 files .* such as __MACOSX.8"):
+        assert load_pictures(tmp_path)[1].tolist() == [3, 8]
+    for name in ("Thumbs.db", "desktop.ini", "notes.txt"):
+        (tmp_path / "8" / name).write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="Ignored 4 of 6 files"):
+        assert load_pictures(tmp_path)[1].tolist() == [3, 8]
+    (tmp_path / "8" / "bad.png").write_bytes(b"no picture")
+    with (
+        pytest.warns(UserWarning, match="Ignored 4 of 7"),
+        pytest.raises(ValueError, match=r"bad\.png"),
+    ):
+        load_pictures(tmp_path)
+
+
 def test_reading_a_picture_imports_neither_tensorflow_nor_sklearn():
     code = (
         "import sys, numpy, skmnist\n"

@@ -1,8 +1,10 @@
 """Tests of read_digits and Reading."""
 
+import base64
 import dataclasses
 import io
 import json
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -67,6 +69,29 @@ def test_read_digits_boxes_of_large_rotated_photo_are_in_upright_pixels(page, re
     assert found.size == (3000, 2000)
     assert found.text == reading.text
     np.testing.assert_allclose(found.boxes / 10, reading.boxes, atol=4)
+
+
+@pytest.mark.parametrize("encode", ["base64", "percent"])
+@pytest.mark.parametrize("scale", [1, 4])
+def test_read_digits_data_url_is_read(page, reading, encode, scale):
+    file, size = io.BytesIO(), (300 * scale, 200 * scale)
+    Image.fromarray(page[0]).resize(size).save(file, "PNG")
+    if encode == "base64":
+        url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    else:
+        url = "data:image/png," + urllib.parse.quote(file.getvalue())
+    found = read_digits(url)
+    assert (found.text, found.size) == (reading.text, size)
+
+
+@pytest.mark.parametrize("n_bytes", [100, 300, 100_000])
+@pytest.mark.parametrize("prefix", ["data:image/png;base64,", "data:,", ""])
+def test_read_digits_other_data_raises_without_the_data(prefix, n_bytes):
+    text = base64.b64encode(np.random.default_rng(0).bytes(n_bytes)).decode()
+    with pytest.raises(ValueError, match=r"the data URL|not the path of a") as caught:
+        read_digits(prefix + text)
+    assert len(str(caught.value)) < 200
+    assert text[:30] not in str(caught.value)
 
 
 def test_read_digits_blank_page_is_empty():

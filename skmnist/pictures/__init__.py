@@ -7,12 +7,14 @@ digits apart that touch; and `format` draws each as MNIST would have it.
 """
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
 from skmnist.pictures.binarization import find_ink
@@ -22,7 +24,7 @@ from skmnist.pictures.segmentation import Piece, digits_in_lines, find_pieces, o
 from skmnist.pictures.splitting import Glyph, split_touching
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Digits:
     """The digits of a picture, in reading order.
 
@@ -186,8 +188,8 @@ def load_pictures(
     Parameters
     ----------
     folder : str or path-like
-        Holds a subfolder for each label, such as ``7/``, with pictures in it. Files
-        beside the subfolders, and all whose names begin with a dot, are left out.
+        Holds a subfolder for each label, such as ``7/``, with pictures in it. Hidden
+        files and files next to the subfolders are ignored.
 
     Returns
     -------
@@ -199,21 +201,35 @@ def load_pictures(
     Raises
     ------
     ValueError
-        If there are no pictures, or one of them is damaged or blank; it is named.
+        If there are no pictures, or one of them is corrupt or blank; it is named.
     OSError
-        If the folder does not exist or is none.
+        If the folder does not exist or is not a folder.
+
+    Warns
+    -----
+    UserWarning
+        If files were ignored that are not pictures, by name and content, such as
+        ``Thumbs.db``, or folders within the subfolders.
 
     Examples
     --------
     >>> from skmnist import load_pictures
     >>> X, y = load_pictures("my_digits")  # doctest: +SKIP
     """
-    files = [
+    found = [
         file
         for subfolder in _visible(Path(folder))
         if subfolder.is_dir()
         for file in _visible(subfolder)
     ]
+    files = [file for file in found if _is_picture(file)]
+    if ignored := [file for file in found if file not in files]:
+        warnings.warn(
+            f"Ignored {len(ignored)} of {len(found)} files in {folder} that are not"
+            f" pictures, such as {ignored[0].relative_to(folder)}.",
+            UserWarning,
+            stacklevel=2,
+        )
     if not files:
         raise ValueError(
             f"{folder} holds no pictures in subfolders: it needs one for each label, "
@@ -227,6 +243,19 @@ def load_pictures(
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.name[0] != ".")
+
+
+def _is_picture(file: Path) -> bool:
+    """Return whether a file is a picture by its ending or its content."""
+    if file.is_dir():
+        return False
+    if file.suffix.lower() in Image.registered_extensions():
+        return True
+    try:
+        Image.open(file).close()
+    except UnidentifiedImageError:
+        return False
+    return True
 
 
 def _cut_out(

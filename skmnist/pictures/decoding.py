@@ -1,9 +1,13 @@
 """A picture, from wherever it comes, as upright colours from 0 to 1."""
 
+import base64
+import io
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +22,9 @@ Picture: TypeAlias = (
 # The longer side, in pixels, of what is worked on. A digit a thirtieth as high as
 # the picture still has twice the pixels of MNIST's; what is larger only takes longer.
 LONGEST_SIDE = 1200
+
+# Text that is a picture in base64 rather than a path.
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{100,}={0,2}\s*")
 
 ACCEPTED = (
     "a path, an open binary file, a Pillow image, or an array of shape (h, w), "
@@ -47,11 +54,11 @@ def read_colours(picture: Picture) -> Colours:
         return _shrunk(_image_from_array(picture))
     if isinstance(picture, Image.Image):
         return _from_image(picture, "The image")
-    if isinstance(picture, str) and "://" in picture:
-        raise ValueError(
-            f"{picture!r} is an address, and nothing is downloaded; save the picture, "
-            "and pass its path."
-        )
+    if isinstance(picture, str):
+        if picture.startswith("data:"):
+            with reading("the data URL cannot be decoded"):
+                return read_colours(_from_data_url(picture))
+        _check_path(picture)
     if not (isinstance(picture, str | os.PathLike) or hasattr(picture, "read")):
         raise TypeError(f"A picture must be {ACCEPTED}, got {type(picture).__name__}.")
     name = describe(picture)
@@ -63,8 +70,33 @@ def read_colours(picture: Picture) -> Colours:
         return _from_image(image, name)
 
 
+def _from_data_url(url: str) -> IO[bytes]:
+    """Return the content of a ``data:`` URL, such as a canvas' ``toDataURL`` gives."""
+    header, _, text = url.partition(",")
+    content = unquote_to_bytes(text)
+    if header.rstrip().lower().endswith(";base64"):
+        content = base64.b64decode(b"".join(content.split()), validate=True)
+    return io.BytesIO(content)
+
+
+def _check_path(text: str) -> None:
+    """Raise ValueError, without the data, if a text is not the path of a file."""
+    if "://" in text:
+        raise ValueError(
+            f"{text[:80]!r} is an address, and nothing is downloaded; save the"
+            " picture, and pass its path."
+        )
+    if _BASE64.fullmatch(text) and not os.path.exists(text):
+        raise ValueError(
+            f"This text of {len(text)} characters is not the path of a file. If it is a"
+            " picture in base64, pass 'data:;base64,' + text."
+        )
+
+
 def describe(picture: Picture) -> str:
     """Return a picture's file name, if it has one, for messages."""
+    if isinstance(picture, str) and picture.startswith("data:"):
+        return "the data URL"
     if isinstance(picture, str | os.PathLike):
         return str(os.fspath(picture))
     return str(getattr(picture, "name", "the picture"))
