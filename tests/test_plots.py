@@ -1,12 +1,10 @@
-"""Tests of what the Displays draw, by its data and artists rather than by pixels."""
-
-import subprocess
-import sys
+"""Tests of the Displays, by their artists' data."""
 
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
+from processes import run_python
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
@@ -21,9 +19,9 @@ from skmnist import (
     HistoryDisplay,
     MNISTClassifier,
     PictureDisplay,
-    find_digits,
     flatten_and_scale,
     make_pipeline,
+    read_digits,
     to_sklearn,
 )
 
@@ -45,7 +43,7 @@ def pipe(digits):
 
 @pytest.fixture(scope="module")
 def forest(digits):
-    """Return a classifier that shares nothing with the package but the images."""
+    """Return a classifier of scikit-learn."""
     preprocess = FunctionTransformer(flatten_and_scale)
     forest = RandomForestClassifier(20, random_state=0)
     return Pipeline([("flatten", preprocess), ("forest", forest)]).fit(*digits[0])
@@ -55,7 +53,7 @@ def forest(digits):
 
 
 @pytest.mark.parametrize("last_only", [False, True])
-def test_history_is_drawn_as_it_is(pipe, last_only):
+def test_history_draws_each_curve(pipe, last_only):
     clf = pipe["classifier"]
     display = HistoryDisplay.from_estimator(clf if last_only else pipe)
     assert display.lines_.keys() == clf.history_.keys()
@@ -71,12 +69,12 @@ def test_history_is_drawn_as_it_is(pipe, last_only):
     assert display.figure_ is loss.figure
 
 
-def test_history_tells_training_from_validation_without_colour(pipe):
+def test_history_validation_differs_in_line_style(pipe):
     lines = HistoryDisplay.from_estimator(pipe).lines_
     assert lines["loss"].get_linestyle() != lines["val_loss"].get_linestyle()
 
 
-def test_history_of_one_epoch_can_be_seen():
+def test_history_of_one_epoch_has_markers():
     one, many = (HistoryDisplay({"loss": [0.5] * n}).plot() for n in (1, 99))
     assert one.lines_["loss"].get_marker() == "o"
     assert many.lines_["loss"].get_marker() == "None"
@@ -93,14 +91,14 @@ def test_history_of_one_epoch_can_be_seen():
         (3, 4, [3, 4, 5, 6]),  # another frequency when it was fitted
     ],
 )
-def test_validation_stands_at_its_epochs(frequency, count, epochs):
+def test_history_validation_freq_places_epochs(frequency, count, epochs):
     history = {"loss": range(6), "val_loss": range(count)}
     display = HistoryDisplay(history, validation_freq=frequency).plot()
     assert list(display.lines_["loss"].get_xdata()) == [1, 2, 3, 4, 5, 6]
     assert list(display.lines_["val_loss"].get_xdata()) == epochs
 
 
-def test_validation_frequency_is_that_of_the_classifier(rows):
+def test_history_validation_freq_of_classifier(rows):
     X, y = rows[0]
     clf = MNISTClassifier(
         8, epochs=4, validation_split=0.2, fit__validation_freq=2
@@ -109,14 +107,14 @@ def test_validation_frequency_is_that_of_the_classifier(rows):
     assert list(display.lines_["val_loss"].get_xdata()) == [2, 4]
 
 
-def test_history_of_what_to_sklearn_gives(pipe):
+def test_history_of_exported_pipeline(pipe):
     display = HistoryDisplay.from_estimator(to_sklearn(pipe))
     assert display.lines_.keys() == {"loss"}
     losses = pipe["classifier"].history_["loss"]
     assert list(display.lines_["loss"].get_ydata()) == losses
 
 
-def test_history_of_scikit_learns_own_network(rows):
+def test_history_of_mlpclassifier(rows):
     mlp = MLPClassifier((8,), early_stopping=True, random_state=0, max_iter=500)
     display = HistoryDisplay.from_estimator(mlp.fit(*rows[0]))
     loss, accuracy = display.axes_
@@ -124,7 +122,7 @@ def test_history_of_scikit_learns_own_network(rows):
     assert list(accuracy.lines[0].get_ydata()) == mlp.validation_scores_
 
 
-def test_history_draws_in_the_place_of_an_ax():
+def test_history_divides_the_place_of_ax():
     figure, (left, right) = plt.subplots(1, 2)
     display = HistoryDisplay({"loss": [2, 1], "accuracy": [0, 1]}).plot(right)
     assert display.figure_ is figure
@@ -134,11 +132,11 @@ def test_history_draws_in_the_place_of_an_ax():
         assert ax is not left
         assert whole.x0 - 1e-9 <= ax.get_position().x0 < ax.get_position().x1
         assert ax.get_position().x1 <= whole.x1 + 1e-9
-    with pytest.raises(ValueError, match="these axes were placed freely"):
+    with pytest.raises(ValueError, match="axes at a place of their own"):
         HistoryDisplay({"loss": [2, 1]}).plot(figure.add_axes([0, 0, 1, 1]))
 
 
-def test_what_has_no_history_is_refused(rows, forest):
+def test_history_missing_raises(rows, forest):
     with pytest.raises(TypeError, match="got RandomForestClassifier; of a"):
         HistoryDisplay.from_estimator(forest)
     with pytest.raises(NotFittedError):
@@ -153,7 +151,7 @@ def test_what_has_no_history_is_refused(rows, forest):
 # DigitsDisplay
 
 
-def test_digits_are_shown_with_their_labels(digits):
+def test_digits_have_labels_as_titles(digits):
     X, y = digits[0]
     display = DigitsDisplay(X, y).plot(n_images=7)
     assert [ax.get_title() for ax in display.axes_] == list(map(str, y[:7]))
@@ -164,7 +162,7 @@ def test_digits_are_shown_with_their_labels(digits):
 
 
 @pytest.mark.parametrize("model", ["pipe", "forest", "exported", "search"])
-def test_mistakes_come_first_the_surest_foremost(digits, pipe, forest, model):
+def test_digits_errors_come_first_by_confidence(digits, pipe, forest, model):
     X, y = digits[1]
     estimator = {"pipe": pipe, "forest": forest, "exported": to_sklearn(pipe)}.get(
         model
@@ -193,7 +191,7 @@ def test_mistakes_come_first_the_surest_foremost(digits, pipe, forest, model):
         assert ax.get_frame_on() == wrong[i]
 
 
-def test_without_probabilities_the_order_stays(digits):
+def test_digits_without_probabilities_keep_order(digits):
     X, y = (part[:60] for part in digits[1])
     rows = X.reshape(len(X), -1)
     svc = LinearSVC(random_state=0, max_iter=50_000, tol=1e-2).fit(rows[:30], y[:30])
@@ -217,7 +215,7 @@ def test_without_probabilities_the_order_stays(digits):
         (np.float32(0.0312), "3.1 %"),
     ],
 )
-def test_probabilities_are_written_beneath(confidence, text):
+def test_digits_confidence_is_in_the_title(confidence, text):
     display = DigitsDisplay.from_predictions(
         np.zeros((1, 28, 28)), ["four"], ["five"], confidence=[confidence]
     )
@@ -225,14 +223,14 @@ def test_probabilities_are_written_beneath(confidence, text):
 
 
 @pytest.mark.parametrize("shape", [(3, 28, 28), (3, 28, 28, 1), (3, 784)])
-def test_images_of_any_shape(shape):
+def test_digits_images_of_any_shape(shape):
     X = np.arange(3 * 784).reshape(shape)
     display = DigitsDisplay(X).plot()
     for ax, image in zip(display.axes_, X.reshape(3, 28, 28), strict=True):
         np.testing.assert_array_equal(ax.images[0].get_array(), image)
 
 
-def test_what_is_no_images_is_refused(digits):
+def test_digits_other_input_raises(digits):
     X, y = digits[1]
     for shape in [(28,), (3, 28, 27, 3), (3, 783), (3, 28, 28, 28, 1)]:
         with pytest.raises(ValueError, match="images must have shape"):
@@ -240,14 +238,14 @@ def test_what_is_no_images_is_refused(digits):
     for images, n_images in ((X, 0), (X[:0], 3)):
         with pytest.raises(ValueError, match="no images to show"):
             DigitsDisplay(images).plot(n_images=n_images)
-    with pytest.raises(ValueError, match="only supports classifiers"):
+    with pytest.raises(TypeError, match="takes a fitted classifier, got LinearR"):
         DigitsDisplay.from_estimator(LinearRegression(), X, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         DigitsDisplay.from_predictions(X, y, y[:-1])
     assert plt.get_fignums() == []
 
 
-def test_digits_draw_in_the_place_of_an_ax(digits):
+def test_digits_divide_the_place_of_ax(digits):
     figure, axes = plt.subplots(2, 2)
     display = DigitsDisplay(*digits[0]).plot(axes[1, 1], n_images=12)
     assert display.figure_ is figure
@@ -260,7 +258,7 @@ def test_digits_draw_in_the_place_of_an_ax(digits):
 
 @pytest.fixture(scope="module")
 def page(digits):
-    """Return a page of two lines of digits, dark on light."""
+    """Return a page of two text lines of digits, dark on light, and its labels."""
     X, y = digits[1]
     picture = np.full((160, 200), 255, np.uint8)
     for i, left in enumerate((20, 80, 140)):
@@ -269,27 +267,27 @@ def page(digits):
     return picture, y[:6]
 
 
-@pytest.mark.parametrize("exported", [False, True])
-def test_each_digit_found_gets_a_box_and_what_it_was_read_as(page, pipe, exported):
-    picture, _ = page
-    estimator = to_sklearn(pipe) if exported else pipe
-    digits = find_digits(picture, estimator=estimator)
-    assert len(digits) >= 6  # so weak a network may see two in one
+@pytest.mark.parametrize("model", ["pipe", "exported", "bundled"])
+def test_picture_from_estimator_shows_the_reading(page, pipe, model):
+    picture, labels = page
+    estimator = {"pipe": pipe, "exported": to_sklearn(pipe)}.get(model)
+    reading = read_digits(picture, estimator=estimator)
+    if estimator is None:
+        assert reading.labels.tolist() == labels.tolist()
     display = PictureDisplay.from_estimator(estimator, picture)
-    np.testing.assert_array_equal(display.boxes, digits.boxes)
-    np.testing.assert_array_equal(display.labels, estimator.predict(digits.images))
-    best = estimator.predict_proba(digits.images).max(axis=1)
-    np.testing.assert_array_equal(display.confidence, best)
+    np.testing.assert_array_equal(display.boxes, reading.boxes)
+    np.testing.assert_array_equal(display.labels, reading.labels)
+    np.testing.assert_array_equal(display.confidence, reading.confidence)
     for i, (box, text) in enumerate(zip(display.boxes_, display.texts_, strict=True)):
-        left, top, right, bottom = digits.boxes[i]
+        left, top, right, bottom = reading.boxes[i]
         assert box.get_bbox().extents.tolist() == [left, top, right, bottom]
         assert text.xy == (left, top)
-        doubt = "?" if best[i] < 0.5 else ""
-        assert text.get_text() == f"{display.labels[i]}{doubt}"
+        doubt = "?" if reading.confidence[i] < 0.5 else ""
+        assert text.get_text() == f"{reading.labels[i]}{doubt}"
     assert display.im_.get_array().shape[:2] == picture.shape
 
 
-def test_what_is_unsure_is_marked():
+def test_picture_low_confidence_is_marked():
     boxes = [[0, 0, 9, 9], [10, 0, 19, 9]]
     display = PictureDisplay(
         np.zeros((10, 20)), boxes, [3, 8], confidence=[0.69, 0.7]
@@ -301,7 +299,7 @@ def test_what_is_unsure_is_marked():
     assert [text.get_text() for text in plain.texts_] == ["3", "8"]
 
 
-def test_pictures_from_anywhere(page, pipe, tmp_path):
+def test_picture_from_any_source(page, pipe, tmp_path):
     picture, _ = page
     file = tmp_path / "page.png"
     Image.fromarray(picture).save(file)
@@ -313,7 +311,7 @@ def test_pictures_from_anywhere(page, pipe, tmp_path):
             np.testing.assert_array_equal(display.image, expected.image)
 
 
-def test_large_and_turned_pictures_are_measured_upright(page, pipe, tmp_path):
+def test_picture_large_rotated_photo_has_upright_size(page, pipe, tmp_path):
     picture, _ = page
     large = Image.fromarray(picture).resize((2000, 1600))
     exif = Image.Exif()
@@ -324,24 +322,24 @@ def test_large_and_turned_pictures_are_measured_upright(page, pipe, tmp_path):
     assert display.size == (2000, 1600)
     left, right, bottom, top = display.im_.get_extent()
     assert (left, right, bottom, top) == (0, 2000, 1600, 0)
-    assert len(display.boxes_) >= 6
+    assert len(display.boxes_) >= 4  # so weak a network may misread some
     assert np.asarray(display.boxes)[:, 2].max() > 1200
 
 
-def test_a_picture_without_digits_is_shown(pipe):
+def test_picture_without_digits(pipe):
     display = PictureDisplay.from_estimator(pipe, np.full((50, 80), 255, np.uint8))
     assert (display.boxes_, display.texts_) == ([], [])
     assert display.boxes.shape == (0, 4)
 
 
-def test_a_picture_draws_on_an_ax(page, pipe):
+def test_picture_draws_on_ax(page, pipe):
     figure, ax = plt.subplots()
     display = PictureDisplay.from_estimator(pipe, page[0], ax=ax)
     assert (display.ax_, display.figure_) == (ax, figure)
     assert plt.get_fignums() == [figure.number]
 
 
-def test_what_is_no_picture_is_refused(pipe, tmp_path):
+def test_picture_other_file_raises(pipe, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(ValueError, match="no picture"):
         PictureDisplay.from_estimator(pipe, tmp_path / "text.png")
@@ -352,25 +350,16 @@ def test_what_is_no_picture_is_refused(pipe, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["HistoryDisplay", "DigitsDisplay", "PictureDisplay"])
-def test_without_matplotlib_they_say_what_to_install(name):
+def test_displays_without_matplotlib_say_what_to_install(name):
     arguments = {"HistoryDisplay": 1, "DigitsDisplay": 3, "PictureDisplay": 2}[name]
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         f"from skmnist import {name}\n"
         f"{name}.from_estimator(*[None] * {arguments})\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python(code, check=False)
     last = done.stderr.splitlines()[-1]
     assert last == (
         f"ImportError: {name}.from_estimator requires matplotlib. You can install it "
         "with `pip install 'skmnist[plot]'`."
     )
-
-
-def test_importing_them_takes_neither_matplotlib_nor_tensorflow():
-    code = (
-        "import sys, skmnist.plots\n"
-        "print({'matplotlib', 'tensorflow', 'keras'} & set(sys.modules) or 'none')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout, done.returncode) == ("none\n", 0), done.stderr

@@ -1,4 +1,4 @@
-"""Pictures of what was learned, made like scikit-learn's own Displays."""
+"""Drawings of data, training and readings, made like scikit-learn's own Displays."""
 
 from skmnist.plots.digits import DigitsDisplay
 from skmnist.plots.history import HistoryDisplay

@@ -1,4 +1,4 @@
-"""Where the Displays draw, and in which colours."""
+"""Colours and axes of the Displays."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +8,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
-# Each stands out from white and from black alike, and from the other without seeing
-# red and green apart.
+# Both have contrast to white and to black, and differ without red-green vision.
 BLUE, ORANGE = "#2b83c6", "#cf5b00"
 
 
 def check_matplotlib(caller: str) -> None:
-    """Say what to install, before anything is computed in vain."""
+    """Raise an ImportError that says what to install if matplotlib is missing."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -27,14 +26,14 @@ def check_matplotlib(caller: str) -> None:
 def make_grid(
     ax: "Axes | None", shape: tuple[int, int], size: tuple[float, float]
 ) -> tuple["FigureBase", NDArray[Any]]:
-    """Return a figure and its axes: a new one, or in place of `ax`.
+    """Return a figure and its axes: a new figure, or the place of `ax` divided.
 
-    `shape` is rows and columns, `size` the width and height of each in inches.
+    `shape` is rows and columns, `size` the width and height of each axes in inches.
     """
-    import matplotlib.pyplot as plt
-
     (rows, columns), (width, height) = shape, size
     if ax is None:
+        import matplotlib.pyplot as plt
+
         return plt.subplots(
             rows,
             columns,
@@ -45,8 +44,8 @@ def make_grid(
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError(
-            "ax is to be in a grid, as those of plt.subplots are; these axes were"
-            " placed freely, so their place cannot be divided."
+            "ax must be from plt.subplots or another grid, got axes at a place of their"
+            " own, which cannot be divided."
         )
     ax.set_axis_off()
     return ax.figure, place.subgridspec(rows, columns).subplots(squeeze=False)

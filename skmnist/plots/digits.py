@@ -1,4 +1,4 @@
-"""Images of digits, the mistakes of a classifier foremost."""
+"""Images of digits, with a classifier's errors first."""
 
 import math
 from typing import TYPE_CHECKING, Any, Self
@@ -13,37 +13,38 @@ if TYPE_CHECKING:
 
 
 class DigitsDisplay:
-    """Images of digits, with what they are and what they were read as.
+    """Images of digits, with their labels and predictions.
 
-    Accuracy tells how often a classifier errs; its mistakes tell why, and whether the
-    images or the network are to be mended. :meth:`from_estimator` puts them first.
-    All parameters are stored as attributes.
+    Accuracy tells how often a classifier errs; its errors show why, and whether the
+    images or the network should be improved. :meth:`from_estimator` and
+    :meth:`from_predictions` show errors first, in order of decreasing confidence, then
+    the other images in order of increasing confidence. All parameters are stored as
+    attributes.
 
     Parameters
     ----------
     images : array-like of shape (n_images, height, width), \
             (n_images, height, width, 1) or (n_images, n_features)
-        Grey levels, ink above paper. Rows of features are taken for square images.
+        Grey levels, ink above paper. Rows of features are reshaped to squares.
     labels : array-like of shape (n_images,), default=None
-        What each image is.
+        True label of each image.
     predicted : array-like of shape (n_images,), default=None
-        What each was read as.
+        Predicted label of each image.
     confidence : array-like of shape (n_images,), default=None
-        The probability, 0 to 1, that it was given to be that.
+        Probability of the predicted label, 0 to 1.
 
     Attributes
     ----------
     indices : ndarray of shape (n_images,), dtype int
-        Where each image stood in `X`, if the images were sorted by
-        :meth:`from_estimator` or :meth:`from_predictions`; else 0, 1, 2 and so on.
+        Index of each image in `X` before sorting; 0, 1, 2 ... if not sorted.
     axes_ : ndarray of matplotlib Axes
         One for each image shown.
     figure_ : matplotlib Figure
-        What holds them.
+        Figure that holds them.
 
     See Also
     --------
-    sklearn.metrics.ConfusionMatrixDisplay : How often each label is read as each.
+    sklearn.metrics.ConfusionMatrixDisplay : Counts of each label and prediction.
 
     Examples
     --------
@@ -74,70 +75,48 @@ class DigitsDisplay:
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        n_images: int = 24,
-        cmap: Any = "gray_r",
-        ax: "Axes | None" = None,
+        cls, estimator: Any, X: ArrayLike, y: ArrayLike, **options: Any
     ) -> Self:
-        """Read images, and show the mistakes first, the surest foremost.
-
-        After the mistakes come the images read rightly, the least sure foremost.
+        """Predict labels of images, and show errors first.
 
         Parameters
         ----------
-        estimator : classifier
-            Fitted: any of scikit-learn's, or a pipeline or search with one. Without
-            `predict_proba`, the order within the mistakes is that of `X`.
+        estimator : fitted classifier
+            Any of scikit-learn's, or a pipeline or search with one. Without
+            `predict_proba`, errors are in the order of `X`.
         X : array-like of shape (n_images, height, width), \
                 (n_images, height, width, 1) or (n_images, n_features)
             Images, as `estimator` takes them.
         y : array-like of shape (n_images,)
             Their labels.
-        n_images : int, default=24
-            See :meth:`plot`.
-        cmap : str or matplotlib Colormap, default='gray_r'
-            See :meth:`plot`.
-        ax : matplotlib Axes, default=None
-            See :meth:`plot`.
+        **options
+            Parameters of :meth:`plot`.
 
         Returns
         -------
         DigitsDisplay
-            Drawn. Its attributes hold all the images, in the order described.
+            Drawn. Its attributes hold all images, sorted.
 
         Raises
         ------
         ImportError
             If matplotlib is missing.
-        ValueError
-            If `estimator` is no classifier.
-
-        See Also
-        --------
-        DigitsDisplay.from_predictions : The same of labels predicted already.
+        TypeError
+            If `estimator` is not a classifier.
         """
         from sklearn.base import is_classifier
 
         check_matplotlib("DigitsDisplay.from_estimator")
         if not is_classifier(estimator):
-            raise ValueError("DigitsDisplay.from_estimator only supports classifiers.")
+            raise TypeError(
+                "DigitsDisplay takes a fitted classifier, got"
+                f" {type(estimator).__name__}."
+            )
         predicted, confidence = np.asarray(estimator.predict(X)), None
         if hasattr(estimator, "predict_proba"):
             columns = np.searchsorted(estimator.classes_, predicted)
             confidence = estimator.predict_proba(X)[np.arange(len(columns)), columns]
-        return cls.from_predictions(
-            X,
-            y,
-            predicted,
-            confidence=confidence,
-            n_images=n_images,
-            cmap=cmap,
-            ax=ax,
-        )
+        return cls.from_predictions(X, y, predicted, confidence=confidence, **options)
 
     @classmethod
     def from_predictions(
@@ -147,45 +126,26 @@ class DigitsDisplay:
         y_pred: ArrayLike,
         *,
         confidence: ArrayLike | None = None,
-        n_images: int = 24,
-        cmap: Any = "gray_r",
-        ax: "Axes | None" = None,
+        **options: Any,
     ) -> Self:
-        """Show images with predicted labels, the mistakes first, the surest foremost.
+        """Show images with predicted labels, errors first.
 
         Parameters
         ----------
         X : array-like of shape (n_images, height, width), \
                 (n_images, height, width, 1) or (n_images, n_features)
             Images.
-        y_true : array-like of shape (n_images,)
-            What they are.
-        y_pred : array-like of shape (n_images,)
-            What they were read as.
+        y_true, y_pred : array-like of shape (n_images,)
+            True and predicted labels.
         confidence : array-like of shape (n_images,), default=None
-            The probability of `y_pred`, 0 to 1.
-        n_images : int, default=24
-            See :meth:`plot`.
-        cmap : str or matplotlib Colormap, default='gray_r'
-            See :meth:`plot`.
-        ax : matplotlib Axes, default=None
-            See :meth:`plot`.
+            Probability of `y_pred`, 0 to 1.
+        **options
+            Parameters of :meth:`plot`.
 
         Returns
         -------
         DigitsDisplay
-            Drawn. Its attributes hold all the images, in the order described.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        ValueError
-            If the lengths differ.
-
-        See Also
-        --------
-        DigitsDisplay.from_estimator : The same of a classifier.
+            Drawn. Its attributes hold all images, sorted.
         """
         from sklearn.utils import check_consistent_length
 
@@ -194,7 +154,7 @@ class DigitsDisplay:
         X, y_true, y_pred = map(np.asarray, (X, y_true, y_pred))
         wrong = y_true != y_pred
         sureness = np.zeros(len(X)) if confidence is None else np.asarray(confidence)
-        # Stable, so that without a confidence the order stays.
+        # Stable, so that images without confidence keep their order.
         order = np.lexsort((np.where(wrong, -sureness, sureness), ~wrong))
         display = cls(
             X[order],
@@ -203,38 +163,26 @@ class DigitsDisplay:
             confidence=None if confidence is None else sureness[order],
         )
         display.indices = order
-        return display.plot(n_images=n_images, cmap=cmap, ax=ax)
+        return display.plot(**options)
 
     def plot(
-        self,
-        ax: "Axes | None" = None,
-        *,
-        n_images: int = 24,
-        cmap: Any = "gray_r",
+        self, ax: "Axes | None" = None, *, n_images: int = 24, cmap: Any = "gray_r"
     ) -> Self:
         """Draw the first images in a grid.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            One that ``plt.subplots`` made, whose place the images share. None makes a
-            new figure.
+            Axes from ``plt.subplots``, whose place is divided. None makes a new figure.
         n_images : int, default=24
-            How many images to show at most.
+            Maximum number of images.
         cmap : str or matplotlib Colormap, default='gray_r'
-            The colours of paper and ink.
+            Colours of paper and ink.
 
         Returns
         -------
         DigitsDisplay
-            This object, with what was drawn as attributes.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        ValueError
-            If the images have no such shape, or there are none.
+            This object, with the drawing as attributes.
         """
         check_matplotlib("DigitsDisplay.plot")
         images = _as_images(self.images)[:n_images]
@@ -257,7 +205,7 @@ class DigitsDisplay:
         return self
 
     def _describe(self, i: int) -> tuple[str, bool]:
-        """Return what to write above an image, and whether it was misread."""
+        """Return the title of an image, and whether its prediction is wrong."""
         known = [
             str(np.asarray(labels)[i])
             for labels in (self.labels, self.predicted)
@@ -287,7 +235,7 @@ def _as_images(X: ArrayLike) -> NDArray[Any]:
 
 
 def _percent(probability: float) -> str:
-    """Return a probability as text that says 100 % of nothing but 1."""
+    """Return a probability as text, 100 % only if it is 1."""
     if probability == 1:
         return "100 %"
     return "> 99.9 %" if probability >= 0.9995 else f"{100 * probability:.1f} %"

@@ -1,4 +1,4 @@
-"""How training went, epoch by epoch."""
+"""Loss and metrics of a training."""
 
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -10,21 +10,20 @@ if TYPE_CHECKING:
 
 
 class HistoryDisplay:
-    """Loss and metrics of each epoch, training beside validation.
+    """Loss and metrics of each epoch, of training and validation data.
 
-    While both losses fall, more epochs help; where only that of training still does,
-    the network has begun to learn its images by heart. It is recommended to use
-    :meth:`from_estimator` to create one. All parameters are stored as attributes.
+    While both losses fall, more epochs help; if only the training loss still falls, the
+    network is overfitting. Use :meth:`from_estimator` to create one. All parameters are
+    stored as attributes.
 
     Parameters
     ----------
     history : mapping of str to sequence of float
-        One value for each epoch, such as the ``history_`` of an
-        :class:`~skmnist.MNISTClassifier`. What starts with ``val_`` belongs to the
+        One value per epoch, such as the ``history_`` of an
+        :class:`~skmnist.MNISTClassifier`. Names that begin with ``val_`` belong to
         validation data.
     validation_freq : int or container of int, default=1
-        After which epochs was validated: after every so many, or after these. Of more
-        epochs than values, the last ones count.
+        Number of epochs between validations, or the epochs with a validation.
 
     Attributes
     ----------
@@ -33,7 +32,7 @@ class HistoryDisplay:
     axes_ : ndarray of matplotlib Axes
         One for the loss and one for each metric.
     figure_ : matplotlib Figure
-        What holds them.
+        Figure that holds them.
 
     See Also
     --------
@@ -65,8 +64,8 @@ class HistoryDisplay:
         Parameters
         ----------
         estimator : MNISTClassifier, MLPClassifier or Pipeline
-            Fitted; a pipeline is to end in one of these. scikit-learn's own has the
-            loss of training and, with early stopping, the accuracy of validation.
+            Fitted; a pipeline that ends in one of these. An ``MLPClassifier`` has the
+            training loss and, with early stopping, the validation accuracy.
         ax : matplotlib Axes, default=None
             See :meth:`plot`.
 
@@ -80,11 +79,11 @@ class HistoryDisplay:
         ImportError
             If matplotlib is missing.
         TypeError
-            If `estimator` keeps no history, as most classifiers.
+            If `estimator` is another classifier, which keeps no history.
         NotFittedError
-            If it is not fitted.
+            If `estimator` is not fitted.
         ValueError
-            If it was made without an epoch.
+            If `estimator` was not trained for an epoch.
         """
         check_matplotlib("HistoryDisplay.from_estimator")
         from sklearn.neural_network import MLPClassifier
@@ -112,33 +111,25 @@ class HistoryDisplay:
         return cls(history, validation_freq=frequency).plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
-        """Draw a panel for the loss and one for each metric.
+        """Draw axes for the loss and for each metric.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            One that ``plt.subplots`` made, whose place the panels share. None makes a
-            new figure.
+            Axes from ``plt.subplots``, whose place is divided. None makes a new figure.
 
         Returns
         -------
         HistoryDisplay
-            This object, with what was drawn as attributes.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        ValueError
-            If the history is empty, or `ax` was not made by ``plt.subplots``.
+            This object, with the drawing as attributes.
         """
         check_matplotlib("HistoryDisplay.plot")
         from matplotlib.ticker import MaxNLocator
 
         if not any(map(len, self.history.values())):
             raise ValueError(
-                "The history is empty: the network was not trained for an epoch, or"
-                " comes from where no history is kept."
+                "The history is empty: the network was not trained for an epoch, or was"
+                " loaded without its history."
             )
         names = sorted(
             {key.removeprefix("val_"): None for key in self.history},
@@ -155,7 +146,7 @@ class HistoryDisplay:
                 values,
                 color=ORANGE if validation else BLUE,
                 linestyle="-" if validation else "--",
-                # A line of one point cannot be seen.
+                # A line of one point is invisible.
                 marker="o" if len(values) < 20 else None,
                 markersize=4,
                 label="validation" if validation else "training",
@@ -169,7 +160,7 @@ class HistoryDisplay:
         return self
 
     def _epochs(self, key: str) -> list[int]:
-        """Return the epoch of each value, from 1."""
+        """Return the epoch of each value, counted from 1."""
         count, frequency = len(self.history[key]), self.validation_freq
         epochs = range(1, max(map(len, self.history.values())) + 1)
         if not key.startswith("val_"):
@@ -178,5 +169,5 @@ class HistoryDisplay:
             validated = [epoch for epoch in epochs if epoch in frequency]
         else:
             validated = [epoch for epoch in epochs if epoch % frequency == 0]
-        # The parameter may have changed since.
+        # The parameter may have changed since the training.
         return (validated if count <= len(validated) else list(epochs))[-count:]

@@ -1,4 +1,4 @@
-"""What came of a training, on one page."""
+"""The result of a training, on one page."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Units of the first layer that are shown.
-ROWS, COLUMNS = 6, 6
+# Rows and columns of units of the first layer that are shown.
+GRID = (6, 6)
 
 
 def draw_training(pipeline: Any, X: ArrayLike, y: ArrayLike) -> "Figure":
-    """Draw history, confusions, the surest mistakes, and what units look for.
+    """Draw the history, confusion matrix, errors and first-layer weights.
 
     Parameters
     ----------
     pipeline : sklearn.pipeline.Pipeline
-        What :func:`skmnist.make_pipeline` gives, fitted.
+        Fitted, from :func:`skmnist.make_pipeline`.
     X : array-like of shape (n_images, height, width)
-        Images to test on.
+        Test images.
     y : array-like of shape (n_images,)
         Their labels.
 
     Returns
     -------
     matplotlib.figure.Figure
-        To show or to save.
+        Not managed by pyplot: to save, not to show.
     """
     check_matplotlib("draw_training")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
 
     clf = pipeline["classifier"]
-    figure = plt.figure(figsize=(13, 12), layout="constrained")
-    axes = figure.subplot_mosaic(
+    figure = Figure(figsize=(13, 12), layout="constrained")
+    axes: dict[str, Axes] = figure.subplot_mosaic(
         [["history", "history"], ["confusion", "units"], ["digits", "digits"]],
         height_ratios=[3, 5, 4],
     )
@@ -49,31 +49,29 @@ def draw_training(pipeline: Any, X: ArrayLike, y: ArrayLike) -> "Figure":
         f" test accuracy {pipeline.score(X, y):.4f}"
     )
     HistoryDisplay.from_estimator(pipeline, ax=axes["history"])
-    predicted = pipeline.predict(X)
     matrix = ConfusionMatrixDisplay.from_predictions(
-        y, predicted, ax=axes["confusion"], cmap="Blues", colorbar=False
+        y, pipeline.predict(X), ax=axes["confusion"], cmap="Blues", colorbar=False
     )
-    matrix.ax_.set_title("Confusions")
-    draw_units(clf, axes["units"])
+    matrix.ax_.set_title("Confusion matrix")
+    _draw_units(clf, axes["units"])
     DigitsDisplay.from_estimator(pipeline, X, y, n_images=21, ax=axes["digits"])
     return figure
 
 
-def draw_units(clf: Any, ax: "Axes") -> None:
-    """Draw the weights of first-layer units as images of what each looks for.
+def _draw_units(clf: Any, ax: "Axes") -> None:
+    """Draw the largest weight vectors of the first layer as images.
 
-    Those with the largest weights are shown: the others have hardly moved from the
-    random numbers that they began with.
+    Units with small weights have hardly changed from their random initialization.
     """
-    ax.set_title("What units of the first layer look for, blue, and avoid, red")
+    ax.set_title("Weights of first-layer units: positive blue, negative red")
     kernel: NDArray[Any] = np.asarray(clf.model_.layers[0].get_weights()[0])
     side = round(np.sqrt(len(kernel)))
     if side**2 != len(kernel):
         ax.set_axis_off()
         return
-    strongest = np.argsort(-np.linalg.norm(kernel, axis=0))[: ROWS * COLUMNS]
-    _, grid = make_grid(ax, (ROWS, COLUMNS), (1, 1))
-    for unit, panel in zip(strongest, grid.flat, strict=False):
+    largest = np.argsort(-np.linalg.norm(kernel, axis=0))
+    _, grid = make_grid(ax, GRID, (1, 1))
+    for unit, panel in zip(largest, grid.flat, strict=False):
         weights = kernel[:, unit].reshape(side, side)
         limit = np.abs(weights).max()
         panel.imshow(weights, cmap="RdBu", vmin=-limit, vmax=limit)
