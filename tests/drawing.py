@@ -1,4 +1,4 @@
-"""How one draws on the page in a browser, and what is expected to be read."""
+"""Drawing on the page in a browser, and checks of what it shows."""
 
 import io
 import itertools
@@ -50,7 +50,7 @@ def draw_with_a_finger(page, *strokes):
 
 
 def expect_text(page, text):
-    """Wait until exactly this was read."""
+    """Wait until exactly this text is shown."""
     lines = r"\s*".join(map(re.escape, text.split("\n")))
     expect(page.locator("#digits")).to_have_text(re.compile(f"^{lines}$"))
     assert page.locator("#digits").text_content() == text
@@ -61,7 +61,7 @@ def expect_message(page, pattern):
 
 
 def write_page():
-    """Return a picture of two lines of writing, ``701`` and ``174``, as a PNG."""
+    """Return a PNG of two text lines, ``701`` and ``174``."""
     shapes = {
         "7": [(0, 0), (60, 0), (20, 100)],
         "1": [(30, 0), (30, 100)],
@@ -89,14 +89,16 @@ def upload(page, data, name="page.png", mime="image/png"):
 
 
 def check_boxes(page, *strokes):
-    """Compare the boxes on the screen with where strokes were drawn."""
+    """Compare the boxes on the screen with the strokes drawn, except where None."""
     boxes = page.locator("#boxes rect")
     assert boxes.count() == len(strokes)
     for i, stroke in enumerate(strokes):
+        if stroke is None:
+            continue
         box = boxes.nth(i).bounding_box()
         points = np.array(on_page(page, stroke))
         (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-        # Half a stroke, and the space that is left around.
+        # Half the width of a stroke, and the space around it.
         assert 0 < left - box["x"] < 20
         assert 0 < top - box["y"] < 20
         assert 0 < box["x"] + box["width"] - right < 20
@@ -104,7 +106,7 @@ def check_boxes(page, *strokes):
 
 
 def ink(page, *part):
-    """Count the pixels that are drawn on, in a part of the canvas."""
+    """Count the pixels with ink in a part of the canvas."""
     return page.evaluate(
         "([x, y, w, h]) => document.getElementById('draw').getContext('2d')"
         ".getImageData(x, y, w, h).data.filter((v, i) => i % 4 === 3 && v > 0).length",

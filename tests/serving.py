@@ -1,4 +1,4 @@
-"""A server of the page in a process of its own, and how to ask it."""
+"""A server of the page in a process of its own, and requests to it."""
 
 import contextlib
 import http.client
@@ -16,7 +16,7 @@ MB = 2**20
 
 @contextlib.contextmanager
 def serving(code=SERVE, **options):
-    """Run a server, and give its process and port."""
+    """Run a server, and return its process with its port."""
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
@@ -47,7 +47,7 @@ def ask(server, method, path, body=None, *, chunked=False, **headers):
 
 
 def read(server, picture):
-    """Have a picture read, and return status and answer."""
+    """Send a picture to be read, and return status and answer."""
     status, headers, body = ask(server, "POST", "/read", picture)
     assert headers["Content-Type"] == "application/json"
     return status, json.loads(body)
@@ -60,7 +60,7 @@ def as_png(array):
 
 
 def goes_on(server, pages):
-    """Tell whether a server still reads."""
+    """Return whether a server still reads."""
     status, answer = read(server, as_png(pages[0]))
     return status == 200 and len(answer["digits"]) == 5
 

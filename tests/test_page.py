@@ -1,7 +1,7 @@
 """Tests of the page in a real browser: ``pytest -m browser``.
 
-They take Chromium, which ``CHROMIUM`` names or the path holds, and axe-core's
-``axe.min.js``, which ``AXE`` names or ``node_modules`` holds; without, they fail.
+They need Chromium, at ``CHROMIUM`` or in the path, and axe-core's ``axe.min.js``, at
+``AXE`` or in ``node_modules``; without, they fail.
 """
 
 import io
@@ -21,14 +21,15 @@ from drawing import (
     expect_message,
     expect_text,
     ink,
+    on_page,
     upload,
     write_page,
 )
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from serving import serving
 
-from skmnist import find_digits
+from skmnist import read_digits
 
 pytestmark = pytest.mark.browser
 
@@ -72,7 +73,7 @@ def axe():
 
 @pytest.fixture
 def visit(server, browser):
-    """Return a function that opens the page; all it does is watched."""
+    """Return a function that opens the page, and check its requests and errors."""
     contexts, requests, errors = [], [], []
 
     def open_page(size="desktop", scheme="light", script=None, address=None):
@@ -115,7 +116,7 @@ def written():
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("how", [draw, draw_with_a_finger])
-def test_what_is_drawn_is_read(visit, size, how, scheme):
+def test_drawing_is_read(visit, size, how, scheme):
     page = visit(size, scheme)
     expect_text(page, "")
     how(page, SEVEN)
@@ -126,7 +127,7 @@ def test_what_is_drawn_is_read(visit, size, how, scheme):
     assert page.evaluate("() => scrollY") == 0  # the finger drew, and did not scroll
 
 
-def test_each_digit_is_shown_as_the_network_sees_it(visit):
+def test_cards_show_the_images_that_the_network_sees(visit):
     page = visit()
     draw(page, SEVEN)
     expect_text(page, "7")
@@ -137,7 +138,7 @@ def test_each_digit_is_shown_as_the_network_sees_it(visit):
         "all => all.map(one => Array.from(one.getContext('2d')"
         ".getImageData(0, 0, 28, 28).data).filter((_, i) => i % 4 === 0))"
     )
-    images = find_digits(io.BytesIO(asked.value.post_data_buffer)).images
+    images = read_digits(io.BytesIO(asked.value.post_data_buffer)).images
     np.testing.assert_array_equal(np.reshape(seen, (-1, 28, 28)), images)
     bars = page.locator(".bars").first.locator("i")
     heights = bars.evaluate_all("all => all.map(bar => bar.clientHeight)")
@@ -151,14 +152,14 @@ def test_each_digit_is_shown_as_the_network_sees_it(visit):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_boxes_lie_around_the_digits(visit, size):
+def test_boxes_are_around_the_digits(visit, size):
     page = visit(size)
     draw(page, SEVEN, ONE)
     expect_text(page, "71")
     check_boxes(page, SEVEN, ONE)
 
 
-def test_a_drawing_stays_when_the_window_changes(visit):
+def test_drawing_stays_visible_when_the_window_changes(visit):
     page = visit()
     draw(page, SEVEN, ONE)
     expect_text(page, "71")
@@ -177,10 +178,76 @@ def test_a_drawing_stays_when_the_window_changes(visit):
     assert ink(page, 0, 0, paper["width"], paper["height"]) > total
 
 
-# Taking back
+def pale(page, box):
+    """Return how many pixels of ink in a box on the page are pale, and how many not."""
+    paper = page.locator("#paper").bounding_box()
+    alpha = page.evaluate(
+        "([x, y, w, h]) => Array.from(document.getElementById('draw').getContext('2d')"
+        ".getImageData(x, y, w, h).data.filter((v, i) => i % 4 === 3 && v > 0))",
+        [box[0] - paper["x"], box[1] - paper["y"], *box[2:]],
+    )
+    return sum(value < 128 for value in alpha), sum(value >= 128 for value in alpha)
 
 
-def test_undo_and_clear_take_back_step_by_step(visit, written):
+def test_signs_are_not_read_and_drawn_pale(visit):
+    def stroke(x, y, *points):
+        return [(x + dx / 100, y + dy / 100) for dx, dy in points]
+
+    one, plus = stroke(0.08, 0.35, (0, 0), (0, 30)), (0.38, 0.5)
+    two = stroke(
+        0.14, 0.35, (0, 8), (3, 2), (7, 0), (10, 4), (9, 11), (3, 22), (0, 29), (12, 29)
+    )
+    seven = stroke(0.52, 0.35, (0, 0), (12, 0), (4, 30))
+    signs = (
+        stroke(*plus, (-5, 0), (5, 0)),
+        stroke(*plus, (0, -8), (0, 8)),
+        stroke(0.75, 0.46, (0, 0), (12, 0)),
+        stroke(0.75, 0.54, (0, 0), (12, 0)),
+    )
+    page = visit()
+    draw(page, one, two, *signs[:2], seven, *signs[2:])
+    expect_text(page, "127")
+    assert page.locator("#boxes rect").count() == 3
+    for i in range(3):
+        box = page.locator("#boxes rect").nth(i).bounding_box()
+        few, many = pale(page, [box["x"], box["y"], box["width"], box["height"]])
+        assert few < many / 4  # the soft edges of strokes
+    (left, top), (right, bottom) = on_page(page, [(0.73, 0.4), (0.9, 0.6)])
+    found, dark = pale(page, [left, top, right - left, bottom - top])
+    assert (found > 100, dark) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [((390, 844), (844, 390)), ((900, 800), (1400, 800)), ((1400, 800), (600, 800))],
+)
+def test_strokes_next_to_the_old_frame_are_read(visit, sizes):
+    page = visit()
+    (width, height), (new_width, new_height) = sizes
+    page.set_viewport_size({"width": width, "height": height})
+    draw(page, SEVEN)
+    expect_text(page, "7")
+    page.set_viewport_size({"width": new_width, "height": new_height})
+    page.wait_for_timeout(300)
+    draw(page, [(0.95, 0.25), (0.95, 0.75)])
+    expect_text(page, "71")
+    check_boxes(page, None, [(0.95, 0.25), (0.95, 0.75)])
+    # The whole drawing is visible, also where the paper is smaller again.
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_timeout(300)
+    paper = page.locator("#paper").bounding_box()
+    for i in range(2):
+        box = page.locator("#boxes rect").nth(i).bounding_box()
+        assert paper["x"] < box["x"]
+        assert box["x"] + box["width"] < paper["x"] + paper["width"]
+    draw(page, [(0.5, 0.3), (0.5, 0.7)])
+    expect(page.locator("#boxes rect")).to_have_count(3)
+
+
+# Undo and clear
+
+
+def test_undo_and_clear_step_by_step(visit, written):
     page = visit()
     undo, clear = page.locator("#undo"), page.locator("#clear")
     assert undo.get_attribute("aria-disabled") == "true"
@@ -218,7 +285,7 @@ def test_undo_and_clear_by_keyboard(visit, key):
         expect_text(page, text)
 
 
-def test_the_buttons_are_reached_by_keyboard(visit):
+def test_buttons_are_reached_by_keyboard(visit):
     page = visit()
     names = []
     for _ in range(3):
@@ -233,7 +300,7 @@ def test_the_buttons_are_reached_by_keyboard(visit):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_page_is_read(visit, written, size):
+def test_picture_is_read(visit, written, size):
     page = visit(size)
     upload(page, written)
     expect_text(page, "701\n174")
@@ -254,7 +321,7 @@ def test_a_page_is_read(visit, written, size):
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
-def test_a_picture_is_dropped_or_pasted(visit, written, kind):
+def test_picture_is_dropped_or_pasted(visit, written, kind):
     page = visit()
     page.evaluate(
         """([kind, bytes]) => {
@@ -270,7 +337,7 @@ def test_a_picture_is_dropped_or_pasted(visit, written, kind):
     expect_text(page, "701\n174")
 
 
-def test_a_photo_is_offered_where_there_is_a_camera(visit, written):
+def test_photo_button_is_on_phones_only(visit, written):
     assert not visit("desktop").locator("#photo").is_visible()
     page = visit("phone")
     with page.expect_file_chooser() as chooser:
@@ -280,7 +347,7 @@ def test_a_photo_is_offered_where_there_is_a_camera(visit, written):
     expect_text(page, "701\n174")
 
 
-def test_what_cannot_be_read_leaves_the_drawing(visit, tmp_path):
+def test_picture_that_cannot_be_read_keeps_the_drawing(visit, tmp_path):
     page = visit()
     draw(page, SEVEN, ONE)
     expect_text(page, "71")
@@ -299,7 +366,7 @@ def test_what_cannot_be_read_leaves_the_drawing(visit, tmp_path):
     assert not page.locator("#message").is_visible()
 
 
-def test_a_picture_without_digits_is_said(visit):
+def test_picture_without_digits_has_a_message(visit):
     page = visit()
     file = io.BytesIO()
     Image.new("L", (80, 60), 255).save(file, "PNG")
@@ -307,11 +374,11 @@ def test_a_picture_without_digits_is_said(visit):
     expect_message(page, "No digit was found")
 
 
-def test_old_sheets_are_let_go_of_and_the_shown_one_is_not(visit):
+def test_old_sheets_are_forgotten_except_the_shown_one(visit):
     page = visit()
     act = (
         "() => { for (let i = 0; i < 200; i++)"
-        " act({points: [[i, 9]], frame: [200, 200]}); }"
+        " act({points: [[i, 9]], frame: [0, 0, 200, 200]}); }"
     )
     count = "() => actions.length"
     for _ in range(3):
@@ -325,10 +392,10 @@ def test_old_sheets_are_let_go_of_and_the_shown_one_is_not(visit):
     assert page.evaluate(count) == 399
 
 
-# When things go otherwise
+# Errors
 
 
-def test_only_the_newest_answer_counts(visit):
+def test_latest_answer_counts(visit):
     page = visit()
     held = []
 
@@ -338,7 +405,7 @@ def test_only_the_newest_answer_counts(visit):
             route.continue_()
 
     page.route("**/read", hold)
-    # Even if the browser could not take back a question.
+    # Even if the browser could not abort a request.
     page.evaluate("() => { AbortController.prototype.abort = () => {}; }")
     draw(page, SEVEN)
     draw(page, ONE)
@@ -349,7 +416,7 @@ def test_only_the_newest_answer_counts(visit):
     expect_text(page, "71")
 
 
-def test_a_server_that_is_gone_is_said(visit):
+def test_missing_server_has_a_message(visit):
     with serving() as server:
         page = visit(address=f"http://127.0.0.1:{server.port}/")
         draw(page, SEVEN)
@@ -360,7 +427,7 @@ def test_a_server_that_is_gone_is_said(visit):
         expect_message(page, "no answer")
 
 
-def test_reloading_starts_anew(visit):
+def test_reloading_clears_the_paper(visit):
     page = visit()
     for _ in range(8):
         draw(page, SEVEN)
@@ -370,7 +437,7 @@ def test_reloading_starts_anew(visit):
     expect_text(page, "71")
 
 
-# For everybody
+# Accessibility
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -399,7 +466,7 @@ def test_accessibility(visit, axe, written, size, scheme):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_nothing_is_wider_than_the_screen(visit, written, size):
+def test_page_is_not_wider_than_the_screen(visit, written, size):
     page = visit(size)
     for act in (lambda: None, lambda: draw(page, SEVEN), lambda: upload(page, written)):
         act()
@@ -408,13 +475,13 @@ def test_nothing_is_wider_than_the_screen(visit, written, size):
         assert page.evaluate(wide) <= SIZES[size][0]
 
 
-def test_what_is_unsure_is_marked(visit):
+def test_low_confidence_is_marked(visit):
     page = visit()
 
     def doubt(route):
         response = route.fetch()
         answer = response.json()
-        answer["digits"][-1]["probabilities"] = [0.1] + 9 * [0]
+        answer["digits"][-1]["confidence"] = 0.1
         route.fulfill(response=response, json=answer)
 
     page.route("**/read", doubt)
@@ -423,4 +490,3 @@ def test_what_is_unsure_is_marked(visit):
     for name in ("#digits .unsure", "#boxes .unsure text", ".card.unsure b"):
         assert page.locator(name).all_text_contents() == ["1"]
     assert page.locator(".card.unsure span").text_content() == "10\u00a0%, unsure"
-    assert page.locator(".card.unsure .best").text_content() == "0"

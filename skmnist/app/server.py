@@ -1,9 +1,10 @@
-"""A server for one user on this machine: a page, and what reads its pictures.
+"""A server for one user on this machine: a page, and an address that reads pictures.
 
-Anybody's web page may send requests to a server on one's own machine, so those that do
-not come from the page itself are refused, by the names that the browser puts on them.
+Any web page may send requests to a server on its visitor's machine, so requests from
+other pages are rejected, by the Host and Origin that the browser gives them.
 """
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -15,18 +16,15 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from skmnist.pictures import find_digits
+from skmnist.reading import check_estimator, read_digits
 
 try:
     import uvicorn
-    from anyio import CapacityLimiter, to_thread
     from starlette.applications import Starlette
     from starlette.datastructures import Headers, MutableHeaders
     from starlette.exceptions import HTTPException
@@ -42,27 +40,26 @@ except ImportError as error:
     ) from error
 
 HOST = "127.0.0.1"
-# In bytes: what a phone's photo takes, with room to spare.
+# Largest request body, in bytes: more than a phone's photo.
 LARGEST_BODY = 20 * 2**20
-# A picture may take hundreds of megabytes while it is read, so few are at once.
+# Number of pictures read at the same time: each may take hundreds of megabytes.
 AT_ONCE = 2
+# Seconds after which reading a picture is given up, so that others are read.
+DEADLINE = 10
 
 
 def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> None:
-    """Serve the page on this machine until it is interrupted.
+    """Serve the page on this machine until interrupted.
 
-    Nothing leaves the machine: only 127.0.0.1 is listened on, and the page fetches
-    nothing from elsewhere. Its address is printed to standard output as soon as it can
-    be opened.
+    Nothing leaves the machine: the server listens on 127.0.0.1 only, and the page
+    fetches nothing from elsewhere. Its address is printed to standard output.
 
     Parameters
     ----------
-    model : classifier, default=None
-        Fitted, with `classes_` and `predict_proba` of images of shape
-        (n_images, 28, 28) as MNIST has them, uint8 of ink 255 on 0. None means
-        :func:`~skmnist.load_pretrained`.
+    model : fitted classifier, default=None
+        The `estimator` of :func:`~skmnist.read_digits`; None means the bundled model.
     port : int, default=8000
-        The port, 0 to 65535; 0 takes any that is free.
+        The port, 0 to 65535; 0 chooses a free one.
     open_browser : bool, default=True
         Whether to open the page in the browser.
 
@@ -71,11 +68,11 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
     ImportError
         On import of this module, if Starlette or uvicorn is missing.
     OSError
-        If the port cannot be had, for another program uses it.
+        If the port is in use.
     TypeError
-        If `model` is no classifier with probabilities.
+        If `model` is not a classifier with probabilities.
     ValueError
-        If `port` is no port, or `model` does not take such images.
+        If `port` is out of range, or `model` takes other images.
     NotFittedError
         If `model` is not fitted.
 
@@ -89,10 +86,6 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
     >>> serve(port=0)  # doctest: +SKIP
     skmnist: http://127.0.0.1:40123 (Ctrl-C ends it)
     """
-    if model is None:
-        from skmnist.pretrained import load_pretrained
-
-        model = load_pretrained()
     config = uvicorn.Config(
         make_app(model),
         loop="asyncio",
@@ -105,19 +98,19 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
         server_header=False,
         timeout_graceful_shutdown=2,
     )
+    server = uvicorn.Server(config)
+    # A request that is cut off by the end of the server is not an error.
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
     with _listen(port) as listener:
         address = f"http://{HOST}:{listener.getsockname()[1]}"
-
-        def announce() -> None:
-            print(f"skmnist: {address} (Ctrl-C ends it)", flush=True)
-            if open_browser:
-                # Some browsers return when they are closed.
-                threading.Thread(
-                    target=webbrowser.open, args=(address,), daemon=True
-                ).start()
-
+        print(f"skmnist: {address} (Ctrl-C ends it)", flush=True)
+        if open_browser:
+            # A thread, because some browsers return only when they are closed.
+            threading.Thread(
+                target=webbrowser.open, args=(address,), daemon=True
+            ).start()
         with contextlib.suppress(KeyboardInterrupt):
-            _Server(config, announce).run(sockets=[listener])
+            server.run(sockets=[listener])
 
 
 def make_app(model: Any) -> Starlette:
@@ -132,22 +125,15 @@ def make_app(model: Any) -> Starlette:
     -------
     starlette.applications.Starlette
         ``GET /`` is the page. ``POST /read`` takes a picture as the body of the request
-        and returns JSON: `width` and `height` of the upright picture in pixels, the
-        `lines` of what was read, `classes`, and for each of `digits` its `box` (left,
-        top, right, bottom), its `line` from 0, `label`, `probabilities` in the order of
-        `classes`, and `image`, 28 rows of 28 grey levels.
-
-        What is refused gets `error`, a sentence, and a status: 403 for another Host or
-        Origin, 413 for a body over 20 MB, 415 for what is no picture.
-
-    Raises
-    ------
-    TypeError, ValueError, NotFittedError
-        As :func:`serve`.
+        and returns :meth:`Reading.to_dict() <skmnist.Reading.to_dict>` as JSON. Errors
+        are ``{"error": sentence}`` with a status: 403 for another Host or Origin, 413
+        for a body over 20 MB, 415 for a body that is not a picture, 503 for a picture
+        that takes too long to read.
     """
-    _check_model(model)
+    estimator = check_estimator(model)
+    estimator.predict_proba(np.zeros((1, 28, 28), np.uint8))
     html = resources.files("skmnist.app").joinpath("page.html").read_text("utf-8")
-    limiter: list[CapacityLimiter] = []
+    slots = asyncio.Semaphore(AT_ONCE)
 
     async def page(request: Request) -> Response:
         return HTMLResponse(html)
@@ -156,10 +142,16 @@ def make_app(model: Any) -> Starlette:
         try:
             body = await _receive(request)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is left to read it
-        if not limiter:  # it belongs to the event loop
-            limiter.append(CapacityLimiter(AT_ONCE))
-        answer = await to_thread.run_sync(_read, model, body, limiter=limiter[0])
+            return Response(status_code=400)
+        async with slots:
+            try:
+                answer = await asyncio.wait_for(
+                    asyncio.to_thread(_read, estimator, body), DEADLINE
+                )
+            except TimeoutError:
+                raise HTTPException(
+                    503, f"Reading this picture takes more than {DEADLINE} seconds."
+                ) from None
         return Response(answer, media_type="application/json")
 
     return Starlette(
@@ -169,55 +161,17 @@ def make_app(model: Any) -> Starlette:
     )
 
 
-def _read(model: Any, body: bytes) -> bytes:
-    """Read a picture, and return the answer as JSON."""
+def _read(estimator: Any, body: bytes) -> bytes:
+    """Read a picture, and return the reading as JSON."""
     try:
-        digits = find_digits(io.BytesIO(body), estimator=model)
-        with Image.open(io.BytesIO(body)) as image:
-            width, height = image.size
-            if image.getexif().get(0x0112, 1) >= 5:  # lies on its side
-                width, height = height, width
+        reading = read_digits(io.BytesIO(body), estimator=estimator)
     except (OSError, ValueError) as error:
         raise HTTPException(415, str(error)) from error
-    classes = [str(label) for label in model.classes_]
-    probabilities = np.empty((0, len(classes)))
-    if len(digits):
-        probabilities = np.asarray(model.predict_proba(digits.images))
-    labels = [classes[best] for best in probabilities.argmax(axis=1)]
-    lines = digits.lines.tolist()
-    between = "" if max(map(len, classes)) == 1 else " "
-    text = [
-        between.join(label for label, at in zip(labels, lines, strict=True) if at == n)
-        for n in dict.fromkeys(lines)
-    ]
-    answer = {
-        "width": width,
-        "height": height,
-        "lines": text,
-        "classes": classes,
-        "digits": [
-            {
-                "box": box,
-                "line": line,
-                "label": label,
-                "probabilities": row,
-                "image": image,
-            }
-            for box, line, label, row, image in zip(
-                digits.boxes.tolist(),
-                lines,
-                labels,
-                probabilities.astype(float).round(5).tolist(),
-                digits.images.tolist(),
-                strict=True,
-            )
-        ],
-    }
-    return json.dumps(answer, separators=(",", ":")).encode()
+    return json.dumps(reading.to_dict(), separators=(",", ":")).encode()
 
 
 async def _receive(request: Request) -> bytes:
-    """Return the body of a request, if it is not too large."""
+    """Return the body of a request, or raise an error if it is too large."""
     too_large = HTTPException(413, "The picture is larger than 20 MB.")
     if int(request.headers.get("content-length", 0)) > LARGEST_BODY:
         raise too_large
@@ -230,14 +184,14 @@ async def _receive(request: Request) -> bytes:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    """Answer with the reason as JSON."""
+    """Answer with the error as JSON."""
     assert isinstance(error, HTTPException)
     content = {"error": error.detail}
     return JSONResponse(content, error.status_code, headers=error.headers)
 
 
 def _policy(html: str) -> str:
-    """Return a policy that lets the page's own script and style run, and no other."""
+    """Return a security policy that allows the page's own script and style only."""
     hashes = {}
     for tag in ("script", "style"):
         (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
@@ -251,10 +205,10 @@ def _policy(html: str) -> str:
 
 
 class _OwnPageOnly:
-    """Middleware that refuses requests of other pages, and keeps the page to itself.
+    """Middleware that rejects requests of other pages, and isolates the page.
 
-    A name that resolves to this machine (DNS rebinding) shows in Host, a page of
-    another address in Origin.
+    Host shows a name that resolves to this machine (DNS rebinding), Origin a page of
+    another address.
     """
 
     def __init__(self, app: ASGIApp, policy: str):
@@ -275,7 +229,7 @@ class _OwnPageOnly:
 
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        # Any port: a tunnel from another machine may have another than ours.
+        # Any port: a tunnel from another machine may use another port.
         own = re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d+)?", host)
         if own and headers.get("origin", f"http://{host}") == f"http://{host}":
             await self.app(scope, receive, send_with_headers)
@@ -284,30 +238,13 @@ class _OwnPageOnly:
         await JSONResponse(content, 403)(scope, receive, send_with_headers)
 
 
-class _Server(uvicorn.Server):
-    """A server that tells when it accepts connections, and ends without a word."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]):
-        super().__init__(config)
-        self.announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.announce()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # What is cut off now is no error.
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        await super().shutdown(sockets)
-
-
 def _listen(port: int) -> socket.socket:
-    """Return a socket that is bound to the port, or say why it cannot be."""
+    """Return a socket that listens on the port."""
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, got {port}.")
     listener = socket.socket()
     if sys.platform != "win32":
-        # Else the port stays taken for a minute after the last page was closed.
+        # Else the port stays in use for a minute after the last page was closed.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
@@ -319,13 +256,3 @@ def _listen(port: int) -> socket.socket:
             " may be using it; give another port, or 0 for any that is free."
         ) from error
     return listener
-
-
-def _check_model(model: Any) -> None:
-    """Refuse what cannot read, before anybody draws."""
-    if not hasattr(model, "predict_proba"):
-        raise TypeError(
-            "model must be a classifier with predict_proba, got "
-            f"{type(model).__name__}."
-        )
-    model.predict_proba(np.zeros((1, 28, 28), np.uint8))
