@@ -1,6 +1,7 @@
 """Train, search and predict from the command line: ``python -m skmnist``."""
 
 import argparse
+import contextlib
 import functools
 import os
 import sys
@@ -10,17 +11,17 @@ from typing import Any, NoReturn
 
 from skmnist import __version__
 from skmnist.cli import commands
+from skmnist.cli.streams import complain, filter_stderr, one_line
 
-PORT = 8028
 # Options that need no command.
-_OF_ITS_OWN = ("-h", "--help", "--version")
+_GLOBAL = ("-h", "--help", "--version")
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors take one line, and whose options are whole."""
+    """A parser whose errors take one line, and whose options are not abbreviated."""
 
     def __init__(self, **options: Any):
-        # What abbreviates one option today may abbreviate another tomorrow.
+        # An abbreviation may become ambiguous when an option is added.
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
@@ -51,19 +52,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["fit", "--epochs", "1", "--save", "no/such/folder/model.skops"])
     1
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or (argv[0].startswith("-") and argv[0] not in _OF_ITS_OWN):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed; print would use the other stream.
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    owns_process, argv = argv is None, list(sys.argv[1:] if argv is None else argv)
+    if not argv or (argv[0].startswith("-") and argv[0] not in _GLOBAL):
         argv.insert(0, "fit")
     args = _make_parser().parse_args(argv)
+    if owns_process and commands.needs_tensorflow(args):
+        filter_stderr()
     try:
         code: int = args.run(args) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # `skmnist predict ... | head`
-        # Else Python flushes at exit, and complains.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # Else Python flushes it at exit, and complains.
         return 1
     except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-        print(f"skmnist: error: {commands.one_line(error)}", file=sys.stderr)
+        complain(f"error: {one_line(error)}")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -74,146 +80,136 @@ def _make_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     parser = _Parser(
         prog="skmnist",
-        description="Train a 784-512-512-10 network on MNIST, read pictures of digits. "
+        description="Train a 784-512-512-10 network on MNIST; read digits in pictures. "
         "Without a command: fit.",
     )
     parser.add_argument("--version", action="version", version=f"skmnist {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    number: dict[str, Any] = {"type": _whole, "metavar": "N"}
-    numbers: dict[str, Any] = {**number, "nargs": "+"}
     shared = _Parser(add_help=False)
-    shared.add_argument(
+    add = shared.add_argument
+    add(
         "--data",
         metavar="PATH",
         help="mnist.npz, or a folder holding it or the four IDX files (default: "
         "SKMNIST_DATA, else a download, else scikit-learn's bundled digits)",
     )
-    shared.add_argument(
+    add(
         "--seed",
         type=_seed,
         default=0,
         metavar="N",
-        help="another one gives other numbers, the same one the same (default: 0)",
+        help="seed of all random numbers; results are repeatable (default: 0)",
     )
-    shared.add_argument("--quiet", action="store_true", help="print the result only")
+    add("--quiet", action="store_true", help="print the result only")
+    _add_fit(subparsers.add_parser("fit", parents=[shared], help="train, and test"))
+    _add_search(subparsers.add_parser("search", parents=[shared], help="search a grid"))
+    _add_predict(
+        subparsers.add_parser(
+            "predict",
+            help="read digits in pictures",
+            description="Print the digits of pictures (photos, scans, drawings), a line"
+            " of output for each text line, and a label for each image of .npy, .npz"
+            " and IDX files.",
+        )
+    )
+    _add_app(
+        subparsers.add_parser(
+            "app",
+            help="open a page to write digits on",
+            description="Serve a web page on this machine that reads digits written"
+            " on it, or pictures, and shows the images that the network sees.",
+        )
+    )
+    return parser
 
-    fit = subparsers.add_parser("fit", parents=[shared], help="train, and test")
-    fit.add_argument(
-        "--epochs", default=5, help="passes over the images (default: 5)", **number
-    )
-    fit.add_argument(
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    number: dict[str, Any] = {"type": _whole, "metavar": "N"}
+    add("--epochs", default=5, help="passes over the images (default: 5)", **number)
+    add(
         "--units",
         default=[512],
-        help="width of both hidden layers, or of each (default: 512)",
-        **numbers,
+        nargs="+",
+        help="units of each of two hidden layers, or of each layer (default: 512)",
+        **number,
     )
-    fit.add_argument(
-        "--batch-size", default=32, help="images in a step (default: 32)", **number
-    )
-    fit.add_argument(
-        "--optimizer", default="rmsprop", help="Keras' name of it (default: rmsprop)"
-    )
-    fit.add_argument(
+    add("--batch-size", default=32, help="images per step (default: 32)", **number)
+    add("--optimizer", default="rmsprop", help="name in Keras (default: rmsprop)")
+    add(
         "--augmentation",
         type=float,
         default=0.0,
         metavar="S",
-        help="distort images anew every epoch; 1 is meant for MNIST (default: 0)",
+        help="strength of data augmentation; 1 suits MNIST (default: 0)",
     )
-    fit.add_argument(
+    add(
         "--validation-split",
         type=float,
         default=0.0,
         metavar="P",
-        help="validate on this part of the images to train on (default: on the test "
-        "images)",
+        help="fraction of the training images to validate on (default: validate on "
+        "the test images)",
     )
-    fit.add_argument(
+    add(
         "--save",
         type=Path,
         metavar="FILE",
-        help="write the pipeline: .skops, .onnx to predict, .joblib to train on",
+        help="write the pipeline: .skops or .onnx to predict, .joblib to train further;"
+        " Ctrl-C saves the finished epochs",
     )
-    fit.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw what was learned, on one page"
-    )
-    fit.set_defaults(run=commands.fit)
+    add("--plot", type=Path, metavar="FILE", help="draw the result of the training")
+    parser.set_defaults(run=commands.fit)
 
-    search = subparsers.add_parser("search", parents=[shared], help="search a grid")
-    search.add_argument(
-        "--epochs", default=[2, 5], help="epochs to try (default: 2 5)", **numbers
-    )
-    search.add_argument(
-        "--units",
-        default=[128, 256, 512],
-        help="widths to try (default: 128 256 512)",
-        **numbers,
-    )
-    search.add_argument(
-        "--images",
-        default=10000,
-        help="images to search over (default: 10000)",
-        **number,
-    )
-    search.set_defaults(run=commands.search)
 
-    predict = subparsers.add_parser(
-        "predict",
-        help="read pictures of digits",
-        description="Print the digits of pictures (photos, scans, drawings) as they "
-        "stand there, and a label for each image of .npy, .npz and IDX files.",
-    )
-    predict.add_argument("files", nargs="+", metavar="FILE", help="what to read")
-    predict.add_argument(
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    number: dict[str, Any] = {"type": _whole, "metavar": "N"}
+    for name, default in (("epochs", [2, 5]), ("units", [128, 256, 512])):
+        values = " ".join(map(str, default))
+        text = f"{name} to try (default: {values})"
+        add(f"--{name}", default=default, nargs="+", help=text, **number)
+    text = "images to search over (default: 10000)"
+    add("--images", default=10000, help=text, **number)
+    parser.set_defaults(run=commands.search)
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="picture, or file of images")
+    add(
         "--model",
         type=Path,
         metavar="FILE",
-        help="from fit --save: .skops, .onnx, or .joblib if you trust it (default: the "
-        "network that comes along)",
+        help="from fit --save: .skops, .onnx, or .joblib if you trust it, since it runs"
+        " code (default: the bundled model)",
     )
-    predict.add_argument(
-        "--single", action="store_true", help="each picture holds one digit"
-    )
-    predict.add_argument(
+    add("--single", action="store_true", help="each picture holds one digit")
+    add(
         "--min-confidence",
         type=_share,
         default=0.5,
         metavar="P",
-        help="print ? for a digit that is less probable (default: 0.5)",
+        help="print ? for a digit with less confidence (default: 0.5)",
     )
-    predict.add_argument(
-        "--json",
-        action="store_true",
-        help="print an object for each file: labels, lines, boxes, probabilities",
-    )
-    predict.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw the picture and what was read"
-    )
-    predict.set_defaults(run=commands.predict)
+    text = "print a JSON document on one line for each file"
+    add("--json", action="store_true", help=text)
+    text = "draw the picture with the digits read"
+    add("--plot", type=Path, metavar="FILE", help=text)
+    parser.set_defaults(run=commands.predict)
 
-    app = subparsers.add_parser(
-        "app",
-        help="open a page to write digits on",
-        description="Serve a page on this machine, to write digits on or to give it "
-        "pictures, which shows what was read and what the network sees.",
-    )
-    app.add_argument(
-        "--model", type=Path, metavar="FILE", help="as of predict (default: the same)"
-    )
-    app.add_argument(
-        "--port",
-        type=_port,
-        default=8000,
-        metavar="N",
-        help="0 takes any that is free (default: 8000)",
-    )
-    app.add_argument("--no-browser", action="store_true", help="print the address only")
-    app.set_defaults(run=commands.app)
-    return parser
+
+def _add_app(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", type=Path, metavar="FILE", help="as of predict")
+    text = "0 chooses a free port (default: 8000)"
+    add("--port", type=_port, default=8000, metavar="N", help=text)
+    add("--no-browser", action="store_true", help="print the address only")
+    parser.set_defaults(run=commands.app)
 
 
 def _whole(text: str, least: int = 1, most: int = 2**32 - 1) -> int:
-    """Parse a whole number, by default no larger than the seeds NumPy takes."""
+    """Parse a whole number, by default no larger than NumPy's seeds."""
     if not (text.isdecimal() and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(
             f"expected a whole number from {least} to {most}, got {text!r}"

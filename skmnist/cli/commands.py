@@ -1,4 +1,4 @@
-"""What the commands of the command line do."""
+"""The commands of the command line."""
 
 import argparse
 import contextlib
@@ -6,24 +6,36 @@ import io
 import json
 import os
 import shlex
-import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skmnist.datasets import Pair, fetch_mnist, load_digits_28x28
-from skmnist.images import holds_arrays, read_images
-from skmnist.pretrained import read_network
-from skmnist.saving import check_savable, check_writable, load, save
+from skmnist.cli.streams import complain, one_line, say, shown
+from skmnist.datasets import (
+    Pair,
+    fetch_mnist,
+    holds_arrays,
+    load_digits_28x28,
+    read_images,
+    to_grey_levels,
+)
+from skmnist.saving import check_savable, check_writable, load_pipeline, save_pipeline
 
-# What is slow to import (TensorFlow, scikit-learn) is imported where it is used.
+# Slow imports (TensorFlow, scikit-learn, Pillow) are made where they are used.
 
-# What is trained on where MNIST cannot be had.
+# The data that replaces MNIST offline.
 DIGITS = "scikit-learn's digits at 28x28"
+
+
+def needs_tensorflow(args: argparse.Namespace) -> bool:
+    """Return whether a command imports TensorFlow."""
+    model = getattr(args, "model", None)
+    return args.run in (fit, search) or (
+        model is not None and model.suffix == ".joblib"
+    )
 
 
 def fit(args: argparse.Namespace) -> int:
@@ -40,8 +52,8 @@ def fit(args: argparse.Namespace) -> int:
         print(f"data: {name}, {len(X_train):,} images to train on", end=", ")
         validated = "" if args.validation_split else " (and as validation data)"
         print(f"{len(X_test):,} to test{validated}\nnetwork: {shape}")
-        _say_what_takes_time()
-    from skmnist import make_pipeline
+        _announce_delay()
+    from skmnist.pipeline import make_pipeline
 
     pipe = make_pipeline(
         units,
@@ -57,66 +69,40 @@ def fit(args: argparse.Namespace) -> int:
     if not args.validation_split:
         validation["classifier__X_val"] = pipe["preprocess"].transform(X_test)
         validation["classifier__y_val"] = y_test
-    with _stopping_after_an_epoch(pipe["classifier"], args.save) as interrupted:
+    try:
         pipe.fit(X_train, y_train, **validation)
+    except KeyboardInterrupt:
+        epochs = len(getattr(pipe["classifier"], "history_", {}).get("loss", ()))
+        if not (args.save and epochs):
+            raise
+        save_pipeline(pipe, args.save)
+        complain(
+            f"interrupted; saved {args.save} after {epochs} of {args.epochs} epochs"
+        )
+        return 130
     if not args.quiet:
         print(f"parameters: {pipe['classifier'].model_.count_params():,}")
     print(f"test accuracy: {pipe.score(X_test, y_test):.4f}")
-    # First what took long.
     if args.save:
-        save(pipe, args.save)
-        if name == DIGITS:  # even if quiet: the file will outlive what was printed
-            problem = f"{args.save} learned from {DIGITS}, not from MNIST"
-            print(f"skmnist: {problem}", file=sys.stderr)
+        save_pipeline(pipe, args.save)
+        if name == DIGITS:  # Even if quiet: the file outlives what was printed.
+            complain(f"{shown(str(args.save))} was trained on {DIGITS}, not on MNIST")
     if args.plot:
         from skmnist.plots.training import draw_training
 
         draw_training(pipe, X_test, y_test).savefig(args.plot)
-    if interrupted:
-        epochs = len(pipe["classifier"].history_["loss"])
-        print(f"skmnist: interrupted; saved after {epochs} epochs", file=sys.stderr)
-        return 130
     if not args.quiet:
-        _say_what_next(args)
+        _suggest_next(args.save)
     return 0
 
 
-@contextlib.contextmanager
-def _stopping_after_an_epoch(clf: Any, file: Path | None) -> Iterator[list[int]]:
-    """Let an interrupt end training after the epoch, if what it gave is to be saved.
-
-    A second interrupt ends it at once, as without a file.
-    """
-    interrupted: list[int] = []
-    if file is None:
-        yield interrupted
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-        if not clf.initialized_:  # there is nothing to keep yet
-            raise KeyboardInterrupt
-        interrupted.append(number)
-        clf.model_.stop_training = True
-        print(
-            "skmnist: interrupted; ends after this epoch, if interrupted again at once",
-            file=sys.stderr,
-        )
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _say_what_next(args: argparse.Namespace) -> None:
-    """End a training with what can be done with it."""
-    if args.save:
-        file = shlex.quote(str(args.save))
-        print(
-            f"next: skmnist predict --model {file} photo.jpg,"
-            f" or skmnist app --model {file}"
+def _suggest_next(file: Path | None) -> None:
+    """Print how the trained network is used."""
+    if file:
+        name = shlex.quote(str(file))
+        say(
+            f"next: skmnist predict --model {name} photo.jpg,"
+            f" or skmnist app --model {name}"
         )
     else:
         print(
@@ -131,14 +117,14 @@ def search(args: argparse.Namespace) -> None:
     from sklearn.model_selection import GridSearchCV
     from sklearn.utils import resample
 
-    from skmnist import make_pipeline
+    from skmnist.pipeline import make_pipeline
 
     if args.images < len(X):
         n, seed = args.images, args.seed
         X, y = resample(X, y, replace=False, n_samples=n, stratify=y, random_state=seed)
     if not args.quiet:
         print(f"data: {name}, {len(X):,} images in 3 folds")
-        _say_what_takes_time()
+        _announce_delay()
     search = GridSearchCV(
         make_pipeline(random_state=args.seed),
         {"classifier__units": args.units, "classifier__epochs": args.epochs},
@@ -161,104 +147,68 @@ def search(args: argparse.Namespace) -> None:
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Print what is written on pictures, and the labels of images in arrays."""
+    """Print the digits of pictures, and the labels of images in arrays."""
     if args.plot and (args.single or len(args.files) > 1):
-        raise ValueError("--plot draws one picture, and all the digits that are on it")
+        raise ValueError("--plot draws one picture, with all its digits")
     if args.plot:
         _check_plot(args.plot)
-    model = load(args.model) if args.model else read_network()
+    model = load_pipeline(args.model) if args.model else None
     failed = 0
     for file in args.files:
         try:
-            read = _read(file, model, args.single)
-        except (OSError, TypeError, ValueError) as error:
-            problem = one_line(error)
-            named = problem if file in problem else f"{file}: {problem}"
-            print(f"skmnist: error: {named}", file=sys.stderr)
+            reading = _read(file, model, args.single)
+        except (MemoryError, OSError, TypeError, ValueError) as error:
+            complain(f"error: {one_line(error, file)}")
             failed = 1
             continue
         if args.json:
-            print(json.dumps({"file": file, "digits": read}))
-        else:
-            for line in _lines(read, args.min_confidence) or [""]:
-                print(f"{file}: {line}" if len(args.files) > 1 else line)
+            print(json.dumps({"file": file, **reading.to_dict()}))
+            continue
+        for line in reading.to_text(args.min_confidence).split("\n"):
+            say(f"{shown(file)}: {line}" if len(args.files) > 1 else line)
     if args.plot and not failed:
-        import matplotlib.pyplot as plt
+        from matplotlib.figure import Figure
 
         from skmnist.plots import PictureDisplay
 
-        PictureDisplay.from_estimator(
-            model, args.files[0], min_confidence=args.min_confidence
+        figure = Figure(layout="constrained")
+        PictureDisplay.from_reading(
+            reading, file, ax=figure.subplots(), min_confidence=args.min_confidence
         )
-        plt.savefig(args.plot)
+        figure.savefig(args.plot, bbox_inches="tight", dpi=150)
     return failed
+
+
+def _read(file: str, model: Any, single: bool) -> Any:
+    """Read a picture, or classify the images of a file of arrays."""
+    # read_digits has the messages for a folder, an address and a missing file.
+    if os.path.isfile(file) and holds_arrays(file):
+        from skmnist.reading import read_image_array
+
+        return read_image_array(to_grey_levels(read_images(file)), model)
+    from skmnist.reading import read_digits
+
+    return read_digits(file, estimator=model, single=single)
 
 
 def app(args: argparse.Namespace) -> None:
     """Serve the page to write digits on."""
     from skmnist.app import serve
 
-    model = load(args.model) if args.model else read_network()
+    model = load_pipeline(args.model) if args.model else None
     serve(model, port=args.port, open_browser=not args.no_browser)
 
 
-def _read(file: str, model: Any, single: bool) -> list[dict[str, Any]]:
-    """Return the digits of a file: label, line, box and probabilities of each."""
-    from skmnist import find_digits, to_mnist_format
-
-    boxes = None
-    # A folder, an address or nothing at all is for the reader of pictures to refuse.
-    if os.path.isfile(file) and holds_arrays(file):
-        images = read_images(file)
-        lines = np.arange(len(images))
-    elif single:
-        images, lines = to_mnist_format(file)[np.newaxis], np.zeros(1, int)
-    else:
-        digits = find_digits(file, estimator=model)
-        images, lines, boxes = digits.images, digits.lines, digits.boxes.tolist()
-    if not len(images):
-        return []
-    labels = model.classes_.tolist()
-    return [
-        {
-            "label": labels[row.argmax()],
-            "line": int(line),
-            "box": None if boxes is None else boxes[i],
-            "probabilities": dict(zip(map(str, labels), row.tolist(), strict=True)),
-        }
-        for i, (line, row) in enumerate(
-            zip(lines, model.predict_proba(images), strict=True)
-        )
-    ]
-
-
-def _lines(digits: list[dict[str, Any]], min_confidence: float) -> list[str]:
-    """Return a string for each line of writing."""
-    lines: dict[int, list[str]] = {}
-    for digit in digits:
-        sure = max(digit["probabilities"].values()) >= min_confidence
-        label = str(digit["label"]) if sure else "?"
-        lines.setdefault(digit["line"], []).append(label)
-    return [
-        ("" if all(len(label) == 1 for label in line) else " ").join(line)
-        for line in lines.values()
-    ]
-
-
 def _check_plot(file: Path) -> None:
-    """Refuse what cannot be drawn, and have matplotlib draw into files only."""
+    """Raise an error if a drawing cannot be made or saved."""
     check_writable(file)
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError(
-            "--plot takes matplotlib: pip install 'skmnist[plot]'"
-        ) from error
-    matplotlib.use("agg")
+    from skmnist.plots.axes import check_matplotlib
+
+    check_matplotlib("--plot")
 
 
 def _load(args: argparse.Namespace) -> tuple[str, Pair, Pair]:
-    """Read MNIST, or where it was not asked for and cannot be had, the digits."""
+    """Read MNIST or, if it was not asked for and cannot be downloaded, the digits."""
     if args.data is not None:
         try:
             return "MNIST", *fetch_mnist(args.data)
@@ -267,39 +217,34 @@ def _load(args: argparse.Namespace) -> tuple[str, Pair, Pair]:
             raise OSError(f"--data: {problem}") from error
     if os.environ.get("SKMNIST_DATA"):
         return "MNIST", *fetch_mnist()
-    # In seconds. Without it, a firewall that drops packets holds the download for many
-    # minutes; Keras offers no way to say so.
-    socket.setdefaulttimeout(20)
     if not args.quiet:
-        where = "in Keras' cache or by a download"
-        print(
-            f"skmnist: loading TensorFlow, to look for MNIST {where} ...",
-            file=sys.stderr,
+        complain(
+            "loading TensorFlow, to look for MNIST in Keras' cache or download it ..."
         )
+    # In seconds. A firewall that drops packets would hold the download for many
+    # minutes; Keras has no parameter for it.
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)
     try:
-        # Keras reports its download on standard output, which is for results here.
+        # Keras prints its progress to standard output, which is for results here.
         report = io.StringIO() if args.quiet else sys.stderr
         with contextlib.redirect_stdout(report):
             return "MNIST", *fetch_mnist()
     except OSError as error:
         if not args.quiet:
-            # What the system says of it follows Keras' own words.
+            # Keras' message ends with the system's.
             reason = one_line(error.__cause__ or error).rpartition(" -- ")[-1]
-            print(
-                "skmnist: using scikit-learn's bundled digits, since MNIST cannot be "
-                f"downloaded ({reason}); --data or SKMNIST_DATA says where it is",
-                file=sys.stderr,
+            complain(
+                "using scikit-learn's bundled digits, since MNIST cannot be downloaded"
+                f" ({reason}); --data or SKMNIST_DATA names its files"
             )
-    # Always the same split, as in MNIST, so that seeds can be compared.
+    finally:
+        socket.setdefaulttimeout(before)
+    # The same split for each seed, as of MNIST, so that seeds can be compared.
     return DIGITS, *load_digits_28x28(random_state=0)
 
 
-def _say_what_takes_time() -> None:
-    """Tell of the seconds in which nothing seems to happen."""
+def _announce_delay() -> None:
+    """Explain the seconds before the first result."""
     first = "" if "tensorflow" in sys.modules else "loading TensorFlow, then "
     print(f"{first}compiling the first epoch ...", flush=True)
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of an error in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
