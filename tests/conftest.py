@@ -3,6 +3,12 @@
 import contextlib
 import os
 
+# Set before NumPy and TensorFlow are imported: workers of pytest-xdist with a thread
+# for each core would compete.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
 import numpy as np
 import pytest
 
