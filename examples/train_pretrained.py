@@ -26,7 +26,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
 from skmnist import fetch_mnist, to_mnist_format, to_sklearn
-from skmnist.pretrained import FILE, load_pretrained, save_pretrained
+from skmnist.pretrained import FILE, load_pretrained, write_layers
 
 SIDE = 28
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
@@ -185,7 +185,10 @@ def main():
     pipe = to_sklearn(pipe.set_params(classifier__verbose=2).fit(X, y))
     print(f"trained after {(time.perf_counter() - start) / 60:.0f} minutes")
     if args.save:
-        save_pretrained(pipe)
+        mlp = pipe["classifier"]
+        losses = np.asarray(mlp.loss_curve_, dtype=np.float32)
+        arrays = {"classes": mlp.classes_, "loss_curve": losses}
+        write_layers(FILE, mlp.coefs_, mlp.intercepts_, **arrays)
         pipe = load_pretrained()
     for name, (images, labels) in tests.items():
         loss = log_loss(labels, pipe.predict_proba(images))

@@ -43,30 +43,23 @@ __all__ = [
     "to_sklearn",
 ]
 
-# Importing TensorFlow takes seconds, scikit-learn's networks half a second and Pillow a
-# tenth of one, so what needs them is imported on first use.
+# Imported on first use: TensorFlow takes seconds, scikit-learn half a second.
 _LAZY = {
-    "Digits": "skmnist.pictures",
-    "DigitsDisplay": "skmnist.plots",
-    "HistoryDisplay": "skmnist.plots",
-    "MNISTClassifier": "skmnist.classifier",
-    "PictureDisplay": "skmnist.plots",
-    "Reading": "skmnist.reading",
-    "find_digits": "skmnist.pictures",
-    "load_pictures": "skmnist.pictures",
-    "load_pipeline": "skmnist.saving",
-    "load_pretrained": "skmnist.pretrained",
-    "make_pipeline": "skmnist.pipeline",
-    "read_digits": "skmnist.reading",
-    "save_pipeline": "skmnist.saving",
-    "to_mnist_format": "skmnist.pictures",
-    "to_sklearn": "skmnist.export",
+    "classifier": ("MNISTClassifier",),
+    "export": ("to_sklearn",),
+    "pictures": ("Digits", "find_digits", "load_pictures", "to_mnist_format"),
+    "pipeline": ("make_pipeline",),
+    "plots": ("DigitsDisplay", "HistoryDisplay", "PictureDisplay"),
+    "pretrained": ("load_pretrained",),
+    "reading": ("Reading", "read_digits"),
+    "saving": ("load_pipeline", "save_pipeline"),
 }
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+    for module, names in _LAZY.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

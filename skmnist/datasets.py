@@ -22,28 +22,18 @@ from skmnist.preprocessing import look_inverted
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 _URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
-# Names in Keras' archive: the original IDX file, the shape and the SHA-256.
+# Names in Keras' archive: the original IDX file, the shape.
 _PARTS = {
-    "x_train": (
-        "train-images-idx3-ubyte",
-        (60000, 28, 28),
-        "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
-    ),
-    "y_train": (
-        "train-labels-idx1-ubyte",
-        (60000,),
-        "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
-    ),
-    "x_test": (
-        "t10k-images-idx3-ubyte",
-        (10000, 28, 28),
-        "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
-    ),
-    "y_test": (
-        "t10k-labels-idx1-ubyte",
-        (10000,),
-        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
-    ),
+    "x_train": ("train-images-idx3-ubyte", (60000, 28, 28)),
+    "y_train": ("train-labels-idx1-ubyte", (60000,)),
+    "x_test": ("t10k-images-idx3-ubyte", (10000, 28, 28)),
+    "y_test": ("t10k-labels-idx1-ubyte", (10000,)),
+}
+_SHA256 = {
+    "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+    "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
 _ARCHIVE = f"an .npz file with the arrays {', '.join(_PARTS)}"
 _EXPECTED = (
@@ -59,8 +49,6 @@ _LARGEST = 2**31
 
 def fetch_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Pair, Pair]:
     """Read MNIST from local files, or download it once into Keras' cache.
-
-    Offline, `path` or the environment variable ``SKMNIST_DATA`` names the files.
 
     Parameters
     ----------
@@ -79,18 +67,11 @@ def fetch_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Pair, Pair]
 
     Raises
     ------
-    FileNotFoundError
-        If `path` does not exist, or is a folder without the files.
     OSError
-        If nothing is cached and the download fails.
+        If `path` does not exist or is a folder without the files, or the download
+        fails.
     ValueError
         If a file is truncated, corrupt, or not MNIST.
-
-    Notes
-    -----
-    Keras' cache is ``~/.keras/datasets``, or ``datasets`` in the folder named by
-    ``KERAS_HOME``. The arrays take 55 MB; reading and verifying them takes about
-    half a second.
 
     Examples
     --------
@@ -135,11 +116,6 @@ def load_digits_28x28(
     (X_train, y_train), (X_test, y_test) : tuple of tuples of ndarray of uint8
         Images 0..255 of shape (n, 28, 28) and labels 0..9 of shape (n,). The split is
         stratified by label.
-
-    Raises
-    ------
-    ValueError
-        If `test_size` leaves either pair with too few images.
 
     Notes
     -----
@@ -205,12 +181,7 @@ def to_grey_levels(images: NDArray[Any]) -> NDArray[np.uint8]:
     """Convert an array of images of 28x28 pixels to uint8, ink 255 on 0.
 
     Accepts values from 0 to 255, from 0 to 1, or bool; dark ink on light paper; axes of
-    length 1; rows of 784 pixels; and a single image.
-
-    Raises
-    ------
-    ValueError
-        If the shape or the values are of another kind.
+    length 1; rows of 784 pixels; and a single image. Raises ValueError otherwise.
     """
     shape = images.shape
     images = np.atleast_1d(images)
@@ -291,7 +262,7 @@ def _read_archive(file: Path) -> tuple[Pair, Pair]:
 def _read_idx_folder(folder: Path) -> tuple[Pair, Pair]:
     """Find, read and verify the four original files."""
     files, missing = {}, []
-    for name, (idx, _, _) in _PARTS.items():
+    for name, (idx, _) in _PARTS.items():
         spellings = (idx, idx.replace("-idx", ".idx"))
         candidates = [folder / (file + gz) for file in spellings for gz in ("", ".gz")]
         if found := [file for file in candidates if file.exists()]:
@@ -336,17 +307,17 @@ def _read_idx(file: Path) -> NDArray[np.uint8]:
 def _verify(arrays: dict[str, Any], files: dict[str, Path]) -> tuple[Pair, Pair]:
     """Compare shapes, types and checksums with MNIST's."""
     checked = []
-    for name, (_, shape, checksum) in _PARTS.items():
+    for name, (_, shape) in _PARTS.items():
         array = np.asarray(arrays[name], order="C")
         if array.shape != shape or array.dtype != np.uint8:
             raise ValueError(
                 f"{name} in {files[name]} is {array.dtype} of shape {array.shape}, "
                 f"expected uint8 of shape {shape}"
             )
-        if (found := hashlib.sha256(array.data).hexdigest()) != checksum:
+        if (found := hashlib.sha256(array.data).hexdigest()) != _SHA256[name]:
             raise ValueError(
                 f"{name} in {files[name]} is not MNIST's, or corrupt: its checksum "
-                f"differs (SHA-256 {found}, expected {checksum})"
+                f"differs (SHA-256 {found}, expected {_SHA256[name]})"
             )
         checked.append(array)
     return (checked[0], checked[1]), (checked[2], checked[3])

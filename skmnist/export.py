@@ -49,26 +49,15 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
     TypeError
         If `pipeline` is not an ``MNISTClassifier`` and does not end in one, or another
         step does not transform.
-    NotFittedError
-        If the classifier is not fitted.
     ValueError
-        If the activation of the hidden layers is not one that ``MLPClassifier`` has:
-        Keras' "linear", "relu", "sigmoid" and "tanh".
-    RuntimeError
-        If the classifier was unpickled in a process forked after TensorFlow was used.
-
-    See Also
-    --------
-    skmnist.save_pipeline : Save the result as a ``.skops`` or ``.onnx`` file.
+        If the activation of the hidden layers is not Keras' "linear", "relu", "sigmoid"
+        or "tanh", which ``MLPClassifier`` has.
 
     Notes
     -----
-    Dropout has no effect on prediction and is left out. For two classes,
-    ``MLPClassifier`` has one output. The optimizer's state is not copied: `fit` and
-    `partial_fit` of the result train with scikit-learn's Adam, without a penalty.
-
-    The step ``preprocess`` refers to :func:`~skmnist.flatten_and_scale`, so loading the
-    pipeline requires skmnist. The last step alone requires scikit-learn only.
+    The optimizer's state is not copied: `fit` and `partial_fit` of the result train
+    with scikit-learn's Adam. The step ``preprocess`` refers to
+    :func:`~skmnist.flatten_and_scale`, so loading the pipeline requires skmnist.
 
     Examples
     --------

@@ -21,10 +21,9 @@ EXAMINED = 1000
 def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]:
     """Flatten each image into a row and divide by `scale`.
 
-    Neural networks train best on small inputs, and a dense layer takes a row of
-    numbers: an image of 28x28 grey levels from 0 to 255 becomes 784 features
-    from 0 to 1. The function is stateless, so it may be applied to any part of
-    the data at any time, and lives at module level, so it can be pickled.
+    A dense layer takes a row of numbers, and trains best on small ones: an image of
+    28x28 grey levels from 0 to 255 becomes 784 features from 0 to 1. The function has
+    no state and can be pickled.
 
     Parameters
     ----------
@@ -42,22 +41,16 @@ def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]
 
     Raises
     ------
-    TypeError
-        If `X` is sparse or holds objects other than numbers, or `scale` is not a
-        number.
-    ValueError
-        If `X` holds strings or complex numbers, is ragged, or has too few or too many
-        dimensions; or if `scale` is not a finite number above 0.
+    TypeError, ValueError
+        If `X` is not an array of real numbers in one of these shapes, or is sparse; or
+        if `scale` is not a finite number above 0.
 
     Warns
     -----
     UserWarning
-        If `scale` exceeds 1 and the images hold negative values: their mean was
-        subtracted, as in many examples for PyTorch and Keras. If `scale` exceeds 1 and
-        no value does: the images are scaled already, and would end up almost black.
-        If the border of most images is bright: they are dark ink on light paper, while
-        MNIST is light on dark. A network trained on one kind is confident and wrong on
-        the other.
+        If `scale` exceeds 1, but the images hold negative values (their mean was
+        subtracted) or none above 1 (they are scaled already); or if the border of most
+        is bright: they are dark ink on light paper, while MNIST is light on dark.
 
     Examples
     --------

@@ -26,9 +26,7 @@ FILE = Path(__file__).with_name("pretrained.npz")
 def load_pretrained(*, trainable: bool = False) -> "Pipeline":
     """Load the bundled pretrained model, to read digits or to fine-tune it.
 
-    A 784-512-512-10 network trained on MNIST with strong data augmentation. It is a
-    part of the package: nothing is trained or downloaded. :doc:`/model_card` describes
-    its training data, accuracy and limitations.
+    :doc:`/model_card` describes its training data, accuracy and limitations.
 
     Parameters
     ----------
@@ -44,28 +42,18 @@ def load_pretrained(*, trainable: bool = False) -> "Pipeline":
         and predicts the labels 0 to 9, of dtype uint8.
 
         The classifier is an :class:`~sklearn.neural_network.MLPClassifier` or, if
-        trainable, an :class:`~skmnist.MNISTClassifier` without a history, with
-        parameters for fine-tuning: data augmentation, a small learning rate, and
-        ``warm_start=True``, so that `fit` continues from these weights. A clone of it
-        has no weights and trains from scratch.
+        trainable, an :class:`~skmnist.MNISTClassifier` with parameters for fine-tuning:
+        data augmentation, a small learning rate, and ``warm_start=True``, so that `fit`
+        continues from these weights. A clone has no weights.
 
     Raises
     ------
-    FileNotFoundError
-        If the file of the weights, a part of the package, is missing.
-    ValueError
-        If that file is truncated or corrupt.
+    FileNotFoundError, ValueError
+        If the file of the weights, a part of the package, is missing or corrupt.
 
     See Also
     --------
     skmnist.read_digits : Read a picture with this model.
-    skmnist.to_sklearn : Convert your own network to scikit-learn.
-
-    Notes
-    -----
-    The file holds numbers only, so reading it runs no code: float16, half the size of
-    the float32 that the weights are converted to. Each call reads it again, so
-    pipelines share nothing.
 
     Examples
     --------
@@ -98,15 +86,7 @@ def load_pretrained(*, trainable: bool = False) -> "Pipeline":
 class DenseNetwork:
     """The bundled model in NumPy alone, which needs no import of scikit-learn.
 
-    Attributes
-    ----------
-    coefs, intercepts : list of ndarray of float32
-        Weights and biases of each layer, with ReLU between layers and softmax at the
-        end.
-    classes_ : ndarray of shape (n_classes,)
-        The labels.
-    loss_curve : list of float
-        Loss of each epoch of its training.
+    ReLU is between layers, softmax at the end; `loss_curve` has the loss of each epoch.
     """
 
     coefs: list[Floats]
@@ -120,10 +100,6 @@ class DenseNetwork:
         x = np.exp(x - x.max(axis=1, keepdims=True))
         return np.asarray(x / x.sum(axis=1, keepdims=True))
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict the labels of images in MNIST's format."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
-
 
 def read_network() -> DenseNetwork:
     """Read the bundled model."""
@@ -131,15 +107,6 @@ def read_network() -> DenseNetwork:
         FILE, "classes", "loss_curve"
     )
     return DenseNetwork(coefs, intercepts, classes, loss_curve.tolist())
-
-
-def save_pretrained(pipeline: "Pipeline", file: str | os.PathLike[str] = FILE) -> None:
-    """Write a pipeline of :func:`~skmnist.to_sklearn` to the file of the model."""
-    mlp = pipeline["classifier"]
-    loss_curve = np.asarray(mlp.loss_curve_, dtype=np.float32)
-    write_layers(
-        file, mlp.coefs_, mlp.intercepts_, classes=mlp.classes_, loss_curve=loss_curve
-    )
 
 
 def forward(coefs: Sequence[Floats], intercepts: Sequence[Floats], x: Floats) -> Floats:

@@ -17,10 +17,7 @@ from skmnist.pretrained import DenseNetwork, read_network
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Digits read from a picture, in reading order.
-
-    ``str(reading)`` is its text, ``len(reading)`` the number of digits. Two readings
-    are equal only if they are the same object.
+    """Digits read from a picture, in reading order; as ``str``, their text.
 
     Attributes
     ----------
@@ -40,10 +37,6 @@ class Reading:
         Width and height of the upright picture, in pixels.
     classes : ndarray of shape (n_classes,)
         Labels that the classifier knows, sorted.
-
-    See Also
-    --------
-    skmnist.read_digits : Read a picture.
 
     Examples
     --------
@@ -79,7 +72,7 @@ class Reading:
     def to_text(self, min_confidence: float = 0.0) -> str:
         """Return the text with ``?`` for each digit of less than `min_confidence`.
 
-        Labels are separated by spaces if a class has a name of several characters.
+        Spaces separate the labels if a class has a name of several characters.
         """
         separator = " " if any(len(str(name)) > 1 for name in self.classes) else ""
         lines: dict[int, list[str]] = {}
@@ -147,20 +140,10 @@ def read_digits(
 
     Raises
     ------
-    TypeError
-        If `picture` is not one of the types above, or `estimator` is not a classifier
-        with probabilities.
-    ValueError
-        If the file is not a picture, is corrupt, truncated or larger than Pillow
-        considers safe; if an array has an unsupported shape or floats outside
-        [0, 1]; or if ``single=True`` and the picture is blank.
-    OSError
-        If the file does not exist, is a folder or cannot be opened.
-
-    See Also
-    --------
-    find_digits : Find the digits without reading them.
-    to_mnist_format : Convert a picture of one digit for a classifier.
+    TypeError, ValueError, OSError
+        If `picture` is not a picture, as :func:`~skmnist.to_mnist_format` raises them;
+        if ``single=True`` and it is blank; or if `estimator` is not a classifier with
+        probabilities.
 
     Examples
     --------

@@ -51,10 +51,6 @@ def save_pipeline(pipeline: "Pipeline", file: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written. An older file of that name is then unchanged.
 
-    See Also
-    --------
-    skmnist.load_pipeline : Load the file.
-
     Examples
     --------
     >>> from skmnist import save_pipeline
@@ -65,7 +61,7 @@ def save_pipeline(pipeline: "Pipeline", file: str | os.PathLike[str]) -> None:
     target = file.resolve()  # of a link, the file that it points to
     try:
         with replacing(target) as temporary:
-            _WRITERS[file.suffix](pipeline, temporary)
+            _write(pipeline, temporary)
     except OSError as error:
         raise OSError(
             f"cannot save {target}: {error.strerror or error}; free disk space, or save"
@@ -94,17 +90,9 @@ def load_pipeline(file: str | os.PathLike[str]) -> Any:
     Raises
     ------
     ValueError
-        If the name has another ending, or the file does not hold a pipeline or is
-        corrupt.
+        If the file does not hold a pipeline, is corrupt, or has another ending.
     ImportError
         If a package that reads this format is missing.
-    OSError
-        If the file cannot be read.
-
-    See Also
-    --------
-    skmnist.save_pipeline : Save a pipeline.
-    skmnist.load_pretrained : Load the bundled model.
 
     Examples
     --------
@@ -116,7 +104,7 @@ def load_pipeline(file: str | os.PathLike[str]) -> Any:
     with open(file, "rb"):  # The system's own message if the file is missing.
         pass
     with reading(f"{file} is not a saved pipeline, or is truncated or corrupt"):
-        model = _READERS[file.suffix](file)
+        model = _read(file)
         model.predict_proba, model.classes_  # noqa: B018
     return model
 
@@ -140,16 +128,8 @@ def check_writable(file: Path) -> None:
 class OnnxPipeline:
     """A pipeline in an ONNX file, evaluated by onnxruntime.
 
-    Parameters
-    ----------
-    file : str or path-like
-        Written by :func:`save_pipeline`; or by skl2onnx, without ``zipmap``, from the
-        last step of a pipeline of :func:`skmnist.to_sklearn`.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels; if the file does not name them, integers from 0.
+    The file is from :func:`save_pipeline`; or from skl2onnx, without ``zipmap``, made
+    of the last step of :func:`skmnist.to_sklearn`, with integers from 0 as labels.
     """
 
     def __init__(self, file: str | os.PathLike[str]):
@@ -189,26 +169,40 @@ def _require(file: Path, *, writing: bool) -> None:
         raise ImportError(f"{file} requires {package}: pip install 'skmnist[ship]'")
 
 
-def _write_joblib(pipeline: Any, file: Path) -> None:
-    import joblib
+def _write(pipeline: Any, file: Path) -> None:
+    """Write a pipeline in the format of the file's ending."""
+    if file.suffix == ".joblib":
+        import joblib
 
-    joblib.dump(pipeline, file)
-
-
-def _write_skops(pipeline: Any, file: Path) -> None:
-    import skops.io
-
-    from skmnist.export import to_sklearn
-
-    skops.io.dump(to_sklearn(pipeline), file)
-
-
-def _write_onnx(pipeline: Any, file: Path) -> None:
-    from skl2onnx import to_onnx
-
+        joblib.dump(pipeline, file)
+        return
     from skmnist.export import to_sklearn
 
     exported = to_sklearn(pipeline)
+    if file.suffix == ".skops":
+        import skops.io
+
+        skops.io.dump(exported, file)
+    else:
+        _write_onnx(exported, file)
+
+
+def _read(file: Path) -> Any:
+    """Read a pipeline in the format of the file's ending."""
+    if file.suffix == ".joblib":
+        import joblib
+
+        return joblib.load(file)
+    if file.suffix == ".skops":
+        import skops.io
+
+        return skops.io.load(file, trusted=_TRUSTED)
+    return OnnxPipeline(file)
+
+
+def _write_onnx(exported: Any, file: Path) -> None:
+    from skl2onnx import to_onnx
+
     if list(exported.named_steps) != ["preprocess", "classifier"]:
         raise ValueError(".onnx keeps pipelines of make_pipeline only; use .skops")
     mlp = exported["classifier"]
@@ -222,19 +216,3 @@ def _write_onnx(pipeline: Any, file: Path) -> None:
     for name, value in notes.items():
         model.metadata_props.add(key=name, value=json.dumps(value))
     file.write_bytes(model.SerializeToString())
-
-
-def _read_joblib(file: Path) -> Any:
-    import joblib
-
-    return joblib.load(file)
-
-
-def _read_skops(file: Path) -> Any:
-    import skops.io
-
-    return skops.io.load(file, trusted=_TRUSTED)
-
-
-_WRITERS = {".joblib": _write_joblib, ".skops": _write_skops, ".onnx": _write_onnx}
-_READERS = {".joblib": _read_joblib, ".skops": _read_skops, ".onnx": OnnxPipeline}

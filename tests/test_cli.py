@@ -186,7 +186,7 @@ def test_fit_prints_each_epoch_and_the_accuracy(fitted):
     assert float(ACCURACY.fullmatch(lines[-2])[1]) > 0.8
     # TensorFlow's log is not among them.
     looking, keras, instead, saved = errors.splitlines()
-    assert looking.startswith("skmnist: loading TensorFlow, to look for MNIST")
+    assert looking.startswith("skmnist: loading TensorFlow, to get MNIST")
     assert "Downloading" in keras
     assert "using scikit-learn's bundled digits" in instead
     assert "--data or SKMNIST_DATA" in instead

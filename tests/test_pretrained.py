@@ -241,14 +241,3 @@ def test_forward_applies_relu_between_layers():
     np.testing.assert_array_equal(
         pretrained.forward(coefs, intercepts, x), [[-3], [15]]
     )
-
-
-def test_save_pretrained_round_trip(monkeypatch, pipe, images, tmp_path):
-    file = tmp_path / "saved.npz"
-    pretrained.save_pretrained(pipe, file)
-    monkeypatch.setattr(pretrained, "FILE", file)
-    loaded = load_pretrained()
-    assert repr(loaded) == repr(pipe)
-    np.testing.assert_array_equal(
-        loaded.predict_proba(images), pipe.predict_proba(images)
-    )

@@ -65,20 +65,8 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
 
     Raises
     ------
-    ImportError
-        On import of this module, if Starlette or uvicorn is missing.
-    OSError
-        If the port is in use.
-    TypeError
-        If `model` is not a classifier with probabilities.
-    ValueError
-        If `port` is out of range, or `model` takes other images.
-    NotFittedError
-        If `model` is not fitted.
-
-    Notes
-    -----
-    It returns after Ctrl-C, within a few seconds even if a picture is being read.
+    OSError, TypeError, ValueError, NotFittedError
+        If the port is in use, or `model` cannot classify images of 28x28 pixels.
 
     Examples
     --------
@@ -116,19 +104,11 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
 def make_app(model: Any) -> Starlette:
     """Make the application that :func:`serve` runs.
 
-    Parameters
-    ----------
-    model : classifier
-        As of :func:`serve`.
-
-    Returns
-    -------
-    starlette.applications.Starlette
-        ``GET /`` is the page. ``POST /read`` takes a picture as the body of the request
-        and returns :meth:`Reading.to_dict() <skmnist.Reading.to_dict>` as JSON. Errors
-        are ``{"error": sentence}`` with a status: 403 for another Host or Origin, 413
-        for a body over 20 MB, 415 for a body that is not a picture, 503 for a picture
-        that takes too long to read.
+    ``GET /`` is the page. ``POST /read`` takes a picture as the body of the request and
+    returns :meth:`Reading.to_dict() <skmnist.Reading.to_dict>` as JSON. Errors are
+    ``{"error": sentence}`` with a status: 403 for another Host or Origin, 413 for a
+    body over 20 MB, 415 for a body that is not a picture, 503 for a picture that takes
+    too long to read.
     """
     estimator = check_estimator(model)
     estimator.predict_proba(np.zeros((1, 28, 28), np.uint8))
@@ -157,7 +137,7 @@ def make_app(model: Any) -> Starlette:
     return Starlette(
         routes=[Route("/", page), Route("/read", read, methods=["POST"])],
         middleware=[Middleware(_OwnPageOnly, policy=_policy(html))],
-        exception_handlers={HTTPException: _refuse},
+        exception_handlers={HTTPException: _answer_error},
     )
 
 
@@ -183,7 +163,7 @@ async def _receive(request: Request) -> bytes:
     return bytes(body)
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     """Answer with the error as JSON."""
     assert isinstance(error, HTTPException)
     content = {"error": error.detail}

@@ -29,22 +29,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run a command, by default ``fit`` with the arguments of the process.
 
-    Parameters
-    ----------
-    argv : sequence of str, default=None
-        Arguments; None means those of the process. Without a command, ``fit``.
-
-    Returns
-    -------
-    int
-        Exit code: 0, 1 if something failed, 130 if interrupted.
-
-    Raises
-    ------
-    SystemExit
-        With code 2 on wrong usage, with code 0 after ``--help``.
+    Returns the exit code: 0, 1 if something failed, 130 if interrupted. Wrong usage
+    raises SystemExit with code 2, ``--help`` with code 0.
 
     Examples
     --------
@@ -85,127 +73,80 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"skmnist {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    shared = _Parser(add_help=False)
-    add = shared.add_argument
-    add(
-        "--data",
-        metavar="PATH",
-        help="mnist.npz, or a folder holding it or the four IDX files (default: "
-        "SKMNIST_DATA, else a download, else scikit-learn's bundled digits)",
+    data, model = _Parser(add_help=False), _Parser(add_help=False)
+    text = (
+        "mnist.npz, or a folder with it or the four IDX files (default: SKMNIST_DATA,"
+        " else a download, else scikit-learn's bundled digits)"
     )
-    add(
-        "--seed",
-        type=_seed,
-        default=0,
-        metavar="N",
-        help="seed of all random numbers; results are repeatable (default: 0)",
+    data.add_argument("--data", metavar="PATH", help=text)
+    text = "seed of all random numbers; results are repeatable (default: 0)"
+    data.add_argument("--seed", type=_seed, default=0, metavar="N", help=text)
+    data.add_argument("--quiet", action="store_true", help="print the result only")
+    text = (
+        "from fit --save: .skops, .onnx, or .joblib if you trust it, since it runs code"
+        " (default: the bundled model)"
     )
-    add("--quiet", action="store_true", help="print the result only")
-    _add_fit(subparsers.add_parser("fit", parents=[shared], help="train, and test"))
-    _add_search(subparsers.add_parser("search", parents=[shared], help="search a grid"))
-    _add_predict(
-        subparsers.add_parser(
-            "predict",
-            help="read digits in pictures",
-            description="Print the digits of pictures (photos, scans, drawings), a line"
-            " of output for each text line, and a label for each image of .npy, .npz"
-            " and IDX files.",
+    model.add_argument("--model", type=Path, metavar="FILE", help=text)
+
+    def add_command(name: str, parent: _Parser, text: str, more: str = "") -> Any:
+        command = subparsers.add_parser(
+            name,
+            parents=[parent],
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}{more}.",
+        )
+        command.set_defaults(run=getattr(commands, name))
+        return command.add_argument
+
+    _add_fit_options(add_command("fit", data, "train, and test"))
+    add = add_command("search", data, "search a grid of units and epochs")
+    for name, default in (("epochs", [2, 5]), ("units", [128, 256, 512])):
+        text = f"{name} to try (default: {' '.join(map(str, default))})"
+        add(f"--{name}", default=default, nargs="+", help=text, **_NUMBER)
+    text = "images to search over (default: 10000)"
+    add("--images", default=10000, help=text, **_NUMBER)
+    more = ", a line of output for each text line or image of an array"
+    _add_predict_options(
+        add_command(
+            "predict", model, "read digits in pictures, .npy, .npz or IDX files", more
         )
     )
-    _add_app(
-        subparsers.add_parser(
-            "app",
-            help="open a page to write digits on",
-            description="Serve a web page on this machine that reads digits written"
-            " on it, or pictures, and shows the images that the network sees.",
-        )
-    )
+    add = add_command("app", model, "open a page to write digits on")
+    text = "0 chooses a free port (default: 8000)"
+    add("--port", type=_port, default=8000, metavar="N", help=text)
+    add("--no-browser", action="store_true", help="print the address only")
     return parser
 
 
-def _add_fit(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    number: dict[str, Any] = {"type": _whole, "metavar": "N"}
-    add("--epochs", default=5, help="passes over the images (default: 5)", **number)
-    add(
-        "--units",
-        default=[512],
-        nargs="+",
-        help="units of each of two hidden layers, or of each layer (default: 512)",
-        **number,
-    )
-    add("--batch-size", default=32, help="images per step (default: 32)", **number)
+def _add_fit_options(add: Any) -> None:
+    add("--epochs", default=5, help="passes over the images (default: 5)", **_NUMBER)
+    text = "units of each of two hidden layers, or of each layer (default: 512)"
+    add("--units", default=[512], nargs="+", help=text, **_NUMBER)
+    add("--batch-size", default=32, help="images per step (default: 32)", **_NUMBER)
     add("--optimizer", default="rmsprop", help="name in Keras (default: rmsprop)")
-    add(
-        "--augmentation",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="strength of data augmentation; 1 suits MNIST (default: 0)",
+    text = "strength of data augmentation; 1 suits MNIST (default: 0)"
+    add("--augmentation", type=float, default=0.0, metavar="S", help=text)
+    text = (
+        "fraction of the training images to validate on (default: use the test images)"
     )
-    add(
-        "--validation-split",
-        type=float,
-        default=0.0,
-        metavar="P",
-        help="fraction of the training images to validate on (default: validate on "
-        "the test images)",
+    add("--validation-split", type=float, default=0.0, metavar="P", help=text)
+    text = (
+        "write the pipeline: .skops or .onnx to predict, .joblib to train further;"
+        " Ctrl-C saves the finished epochs"
     )
-    add(
-        "--save",
-        type=Path,
-        metavar="FILE",
-        help="write the pipeline: .skops or .onnx to predict, .joblib to train further;"
-        " Ctrl-C saves the finished epochs",
-    )
+    add("--save", type=Path, metavar="FILE", help=text)
     add("--plot", type=Path, metavar="FILE", help="draw the result of the training")
-    parser.set_defaults(run=commands.fit)
 
 
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    number: dict[str, Any] = {"type": _whole, "metavar": "N"}
-    for name, default in (("epochs", [2, 5]), ("units", [128, 256, 512])):
-        values = " ".join(map(str, default))
-        text = f"{name} to try (default: {values})"
-        add(f"--{name}", default=default, nargs="+", help=text, **number)
-    text = "images to search over (default: 10000)"
-    add("--images", default=10000, help=text, **number)
-    parser.set_defaults(run=commands.search)
-
-
-def _add_predict(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+def _add_predict_options(add: Any) -> None:
     add("files", nargs="+", metavar="FILE", help="picture, or file of images")
-    add(
-        "--model",
-        type=Path,
-        metavar="FILE",
-        help="from fit --save: .skops, .onnx, or .joblib if you trust it, since it runs"
-        " code (default: the bundled model)",
-    )
     add("--single", action="store_true", help="each picture holds one digit")
-    add(
-        "--min-confidence",
-        type=_share,
-        default=0.5,
-        metavar="P",
-        help="print ? for a digit with less confidence (default: 0.5)",
-    )
+    text = "print ? for a digit with less confidence (default: 0.5)"
+    add("--min-confidence", type=_fraction, default=0.5, metavar="P", help=text)
     text = "print a JSON document on one line for each file"
     add("--json", action="store_true", help=text)
     text = "draw the picture with the digits read"
     add("--plot", type=Path, metavar="FILE", help=text)
-    parser.set_defaults(run=commands.predict)
-
-
-def _add_app(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--model", type=Path, metavar="FILE", help="as of predict")
-    text = "0 chooses a free port (default: 8000)"
-    add("--port", type=_port, default=8000, metavar="N", help=text)
-    add("--no-browser", action="store_true", help="print the address only")
-    parser.set_defaults(run=commands.app)
 
 
 def _whole(text: str, least: int = 1, most: int = 2**32 - 1) -> int:
@@ -217,16 +158,14 @@ def _whole(text: str, least: int = 1, most: int = 2**32 - 1) -> int:
     return int(text)
 
 
+_NUMBER: dict[str, Any] = {"type": _whole, "metavar": "N"}
 _seed = functools.partial(_whole, least=0)
 _port = functools.partial(_whole, least=0, most=65535)
 
 
-def _share(text: str) -> float:
+def _fraction(text: str) -> float:
     """Parse a number from 0 to 1."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
-    return share
+    with contextlib.suppress(ValueError):
+        if 0 <= (fraction := float(text)) <= 1:
+            return fraction
+    raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")

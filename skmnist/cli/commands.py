@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shlex
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -92,23 +91,13 @@ def fit(args: argparse.Namespace) -> int:
 
         draw_training(pipe, X_test, y_test).savefig(args.plot)
     if not args.quiet:
-        _suggest_next(args.save)
-    return 0
-
-
-def _suggest_next(file: Path | None) -> None:
-    """Print how the trained network is used."""
-    if file:
-        name = shlex.quote(str(file))
+        model = shlex.quote(str(args.save or "digits.skops"))
+        first = "" if args.save else f"skmnist fit --save {model}, "
         say(
-            f"next: skmnist predict --model {name} photo.jpg,"
-            f" or skmnist app --model {name}"
+            f"next: {first}skmnist predict --model {model} photo.jpg, or skmnist app"
+            f" --model {model}"
         )
-    else:
-        print(
-            "next: --save digits.skops keeps the network, for skmnist predict and"
-            " skmnist app"
-        )
+    return 0
 
 
 def search(args: argparse.Namespace) -> None:
@@ -132,16 +121,10 @@ def search(args: argparse.Namespace) -> None:
         error_score="raise",
         verbose=0 if args.quiet else 3,
     ).fit(X, y)
-    columns = (
-        "rank_test_score",
-        "param_classifier__units",
-        "param_classifier__epochs",
-        "mean_test_score",
-        "std_test_score",
-        "mean_fit_time",
-    )
+    columns = "rank_test_score param_classifier__units param_classifier__epochs"
+    columns += " mean_test_score std_test_score mean_fit_time"
     print("rank  units  epochs  accuracy     std  fit time")
-    for row in sorted(zip(*map(search.cv_results_.get, columns), strict=True)):
+    for row in sorted(zip(*map(search.cv_results_.get, columns.split()), strict=True)):
         print("{:4d}  {:5d}  {:6d}  {:8.4f}  {:6.4f}  {:6.1f} s".format(*row))
     print(f"test accuracy: {search.score(X_test, y_test):.4f}")
 
@@ -218,13 +201,7 @@ def _load(args: argparse.Namespace) -> tuple[str, Pair, Pair]:
     if os.environ.get("SKMNIST_DATA"):
         return "MNIST", *fetch_mnist()
     if not args.quiet:
-        complain(
-            "loading TensorFlow, to look for MNIST in Keras' cache or download it ..."
-        )
-    # In seconds. A firewall that drops packets would hold the download for many
-    # minutes; Keras has no parameter for it.
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(20)
+        complain("loading TensorFlow, to get MNIST from Keras' cache or download ...")
     try:
         # Keras prints its progress to standard output, which is for results here.
         report = io.StringIO() if args.quiet else sys.stderr
@@ -238,8 +215,6 @@ def _load(args: argparse.Namespace) -> tuple[str, Pair, Pair]:
                 "using scikit-learn's bundled digits, since MNIST cannot be downloaded"
                 f" ({reason}); --data or SKMNIST_DATA names its files"
             )
-    finally:
-        socket.setdefaulttimeout(before)
     # The same split for each seed, as of MNIST, so that seeds can be compared.
     return DIGITS, *load_digits_28x28(random_state=0)
 

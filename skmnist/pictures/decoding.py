@@ -15,10 +15,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from skmnist._io import reading
 
-Picture: TypeAlias = (
-    str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[np.generic]
-)
-
 # The longer side, in pixels, of what is worked on. A digit a thirtieth as high as
 # the picture still has twice the pixels of MNIST's; what is larger only takes longer.
 LONGEST_SIDE = 1200
@@ -48,8 +44,15 @@ class Colours:
     size: tuple[int, int]
 
 
+Picture: TypeAlias = (
+    str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[np.generic] | Colours
+)
+
+
 def read_colours(picture: Picture) -> Colours:
     """Read a picture: turned as its EXIF tag says, shrunk, laid on paper."""
+    if isinstance(picture, Colours):
+        return picture
     if isinstance(picture, np.ndarray):
         return _shrunk(_image_from_array(picture))
     if isinstance(picture, Image.Image):

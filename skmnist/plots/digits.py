@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 class DigitsDisplay:
     """Images of digits, with their labels and predictions.
 
-    Accuracy tells how often a classifier errs; its errors show why, and whether the
-    images or the network should be improved. :meth:`from_estimator` and
-    :meth:`from_predictions` show errors first, in order of decreasing confidence, then
-    the other images in order of increasing confidence. All parameters are stored as
-    attributes.
+    :meth:`from_estimator` and :meth:`from_predictions` show a classifier's errors
+    first, by decreasing confidence, then the other images, by increasing confidence.
+    All parameters are stored as attributes.
 
     Parameters
     ----------
@@ -37,14 +35,8 @@ class DigitsDisplay:
     ----------
     indices : ndarray of shape (n_images,), dtype int
         Index of each image in `X` before sorting; 0, 1, 2 ... if not sorted.
-    axes_ : ndarray of matplotlib Axes
-        One for each image shown.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-
-    See Also
-    --------
-    sklearn.metrics.ConfusionMatrixDisplay : Counts of each label and prediction.
+    axes_, figure_ : ndarray of matplotlib Axes, and Figure
+        Axes of each image shown.
 
     Examples
     --------
@@ -82,27 +74,12 @@ class DigitsDisplay:
         Parameters
         ----------
         estimator : fitted classifier
-            Any of scikit-learn's, or a pipeline or search with one. Without
-            `predict_proba`, errors are in the order of `X`.
-        X : array-like of shape (n_images, height, width), \
-                (n_images, height, width, 1) or (n_images, n_features)
-            Images, as `estimator` takes them.
-        y : array-like of shape (n_images,)
-            Their labels.
+            Without `predict_proba`, errors are in the order of `X`. Other estimators
+            raise TypeError.
+        X, y : array-like
+            Images, as `estimator` takes them, and their labels.
         **options
             Parameters of :meth:`plot`.
-
-        Returns
-        -------
-        DigitsDisplay
-            Drawn. Its attributes hold all images, sorted.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If `estimator` is not a classifier.
         """
         from sklearn.base import is_classifier
 
@@ -132,8 +109,7 @@ class DigitsDisplay:
 
         Parameters
         ----------
-        X : array-like of shape (n_images, height, width), \
-                (n_images, height, width, 1) or (n_images, n_features)
+        X : array-like
             Images.
         y_true, y_pred : array-like of shape (n_images,)
             True and predicted labels.
@@ -141,11 +117,6 @@ class DigitsDisplay:
             Probability of `y_pred`, 0 to 1.
         **options
             Parameters of :meth:`plot`.
-
-        Returns
-        -------
-        DigitsDisplay
-            Drawn. Its attributes hold all images, sorted.
         """
         from sklearn.utils import check_consistent_length
 
@@ -178,11 +149,6 @@ class DigitsDisplay:
             Maximum number of images.
         cmap : str or matplotlib Colormap, default='gray_r'
             Colours of paper and ink.
-
-        Returns
-        -------
-        DigitsDisplay
-            This object, with the drawing as attributes.
         """
         check_matplotlib("DigitsDisplay.plot")
         images = _as_images(self.images)[:n_images]

@@ -29,14 +29,8 @@ class HistoryDisplay:
     ----------
     lines_ : dict of str to matplotlib Line2D
         The curve of each item of `history`.
-    axes_ : ndarray of matplotlib Axes
-        One for the loss and one for each metric.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-
-    See Also
-    --------
-    sklearn.model_selection.LearningCurveDisplay : Scores by number of images.
+    axes_, figure_ : ndarray of matplotlib Axes, and Figure
+        Axes of the loss and of each metric.
 
     Examples
     --------
@@ -64,26 +58,9 @@ class HistoryDisplay:
         Parameters
         ----------
         estimator : MNISTClassifier, MLPClassifier or Pipeline
-            Fitted; a pipeline that ends in one of these. An ``MLPClassifier`` has the
-            training loss and, with early stopping, the validation accuracy.
+            Fitted; a pipeline that ends in one of these. Others raise TypeError.
         ax : matplotlib Axes, default=None
             See :meth:`plot`.
-
-        Returns
-        -------
-        HistoryDisplay
-            Drawn.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If `estimator` is another classifier, which keeps no history.
-        NotFittedError
-            If `estimator` is not fitted.
-        ValueError
-            If `estimator` was not trained for an epoch.
         """
         check_matplotlib("HistoryDisplay.from_estimator")
         from sklearn.neural_network import MLPClassifier
@@ -117,11 +94,6 @@ class HistoryDisplay:
         ----------
         ax : matplotlib Axes, default=None
             Axes from ``plt.subplots``, whose place is divided. None makes a new figure.
-
-        Returns
-        -------
-        HistoryDisplay
-            This object, with the drawing as attributes.
         """
         check_matplotlib("HistoryDisplay.plot")
         from matplotlib.ticker import MaxNLocator

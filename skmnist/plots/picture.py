@@ -1,6 +1,5 @@
 """A picture with the digits read from it."""
 
-import io
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,9 +19,8 @@ _SURE, _UNSURE = "#0066a6", "#a84400"
 class PictureDisplay:
     """A picture with a box and a label for each digit.
 
-    It shows whether a wrong number was written badly, segmented badly or classified
-    badly. Use :meth:`from_estimator` to create one. All parameters are stored as
-    attributes.
+    Use :meth:`from_estimator` or :meth:`from_reading` to create one. All parameters are
+    stored as attributes.
 
     Parameters
     ----------
@@ -39,21 +37,10 @@ class PictureDisplay:
 
     Attributes
     ----------
-    boxes_ : list of matplotlib Rectangle
-        The box of each digit.
-    texts_ : list of matplotlib Annotation
-        The label of each digit.
-    im_ : matplotlib AxesImage
-        The picture.
-    ax_ : matplotlib Axes
-        Axes that hold it.
-    figure_ : matplotlib Figure
-        Figure that holds the axes.
-
-    See Also
-    --------
-    skmnist.read_digits : The digits without a drawing.
-    skmnist.DigitsDisplay : Images of one digit each.
+    im_, boxes_, texts_ : matplotlib AxesImage, list of Rectangle, list of Annotation
+        The picture, the box and the label of each digit.
+    ax_, figure_ : matplotlib Axes and Figure
+        Where they are drawn.
 
     Examples
     --------
@@ -94,37 +81,17 @@ class PictureDisplay:
             As of :func:`~skmnist.read_digits`, which raises the same errors.
         **options
             Parameters of :meth:`plot`.
-
-        Returns
-        -------
-        PictureDisplay
-            Drawn.
         """
         check_matplotlib("PictureDisplay.from_estimator")
-        if hasattr(picture, "read"):  # It is read twice.
-            picture = io.BytesIO(picture.read())
-        reading = read_digits(picture, estimator=estimator)
-        if isinstance(picture, io.BytesIO):
-            picture.seek(0)
-        return cls.from_reading(reading, picture, **options)
+        colours = read_colours(picture)
+        reading = read_digits(colours, estimator=estimator)
+        return cls.from_reading(reading, colours, **options)
 
     @classmethod
     def from_reading(cls, reading: Reading, picture: Picture, **options: Any) -> Self:
-        """Show a picture with its reading.
+        """Show a picture with the `reading` that :func:`~skmnist.read_digits` made.
 
-        Parameters
-        ----------
-        reading : Reading
-            What :func:`~skmnist.read_digits` returned for `picture`.
-        picture : path, binary file, Pillow image or ndarray
-            The picture.
-        **options
-            Parameters of :meth:`plot`.
-
-        Returns
-        -------
-        PictureDisplay
-            Drawn.
+        The parameters are those of :meth:`from_estimator` otherwise.
         """
         return cls(
             read_colours(picture).values,
@@ -143,11 +110,6 @@ class PictureDisplay:
             Axes to draw on; None makes a new figure in the shape of the picture.
         min_confidence : float, default=0.5
             Digits with less confidence get a dashed box and a question mark.
-
-        Returns
-        -------
-        PictureDisplay
-            This object, with the drawing as attributes.
         """
         check_matplotlib("PictureDisplay.plot")
         image, boxes = np.asarray(self.image), np.asarray(self.boxes).reshape(-1, 4)

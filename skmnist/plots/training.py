@@ -20,19 +20,8 @@ GRID = (6, 6)
 def draw_training(pipeline: Any, X: ArrayLike, y: ArrayLike) -> "Figure":
     """Draw the history, confusion matrix, errors and first-layer weights.
 
-    Parameters
-    ----------
-    pipeline : sklearn.pipeline.Pipeline
-        Fitted, from :func:`skmnist.make_pipeline`.
-    X : array-like of shape (n_images, height, width)
-        Test images.
-    y : array-like of shape (n_images,)
-        Their labels.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Not managed by pyplot: to save, not to show.
+    `pipeline` is a fitted one of :func:`skmnist.make_pipeline`, `X` and `y` are test
+    images and labels. The figure is not managed by pyplot: to save, not to show.
     """
     check_matplotlib("draw_training")
     from matplotlib.figure import Figure
