@@ -21,7 +21,7 @@ import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from skmnist import DigitsDisplay, PictureDisplay, load_pretrained, read_digits
+from skmnist import DigitsDisplay, PictureDisplay, read_digits
 
 
 def write_page(lines, height=560, width=960, seed=7):
@@ -83,7 +83,7 @@ plt.show()
 # ``PictureDisplay`` draws the boxes and labels on the picture. If a number is wrong, it
 # shows whether a digit was segmented or classified incorrectly.
 
-display = PictureDisplay.from_estimator(load_pretrained(), page)
+display = PictureDisplay.from_reading(reading, page)
 display.figure_.suptitle("Digits found and read")
 plt.show()
 # sphinx_gallery_thumbnail_number = -1

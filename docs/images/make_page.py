@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from skmnist import PictureDisplay, load_pretrained
+from skmnist import PictureDisplay, read_digits
 
 HERE = Path(__file__).parent
 LINES = ("31415926", "271828", "16180339")
@@ -164,7 +164,8 @@ def main():
         ink = write([load_font(file) for file in files], rng)
         photo = photograph(make_sheet(ink, rng), rng)
         photo.save(HERE / "page.jpg", quality=85)
-    PictureDisplay.from_estimator(load_pretrained(), HERE / "page.jpg")
+    page = HERE / "page.jpg"
+    PictureDisplay.from_reading(read_digits(page), page)
     with io.BytesIO() as file:
         plt.savefig(file, dpi=120)
         Image.open(file).convert("RGB").quantize(256).save(HERE / "page_read.png")
