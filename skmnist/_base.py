@@ -22,8 +22,14 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skmnist._forks import check_threads
-from skmnist._keras import keras, start_tensorflow
+from skmnist._keras import (
+    assign,
+    check_threads,
+    dtype_policy,
+    keras,
+    state_variables,
+    take_over,
+)
 from skmnist._objects import put_together, take_apart
 from skmnist._parameters import (
     Routed,
@@ -36,12 +42,6 @@ from skmnist._parameters import (
 )
 from skmnist._pickling import SavedByParts
 from skmnist._weights import mean_weight, weigh
-from skmnist.training.variables import (
-    assign,
-    dtype_policy,
-    state_variables,
-    take_over,
-)
 
 
 class Prepared(NamedTuple):
@@ -134,7 +134,6 @@ class KerasClassifier(SavedByParts):
             params | settings,
             caller_name=type(self).__name__,
         )
-        start_tensorflow()  # here, an optimizer is the first to use TensorFlow
         check_known("optimizer", self.optimizer, keras.optimizers.get, "'adam'")
         check_known("loss", self.loss, keras.losses.get, "'categorical_crossentropy'")
         return settings

@@ -1,92 +1,94 @@
-"""Keras, imported without what TensorFlow remarks on the machine that it is on.
+"""Keras: importing it, checking for forked processes, and a model's variables."""
 
-A dozen lines on instruction sets and on GPUs that are not there, some of them errors by
-their own rating, would bury what a script or a notebook prints. Warnings and errors of
-any other kind are shown. Who sets ``TF_CPP_MIN_LOG_LEVEL`` to 0, or imports TensorFlow
-beforehand, sees all; a higher level of the user's own is left as it is.
-"""
-
-import contextlib
-import functools
 import os
-import re
-import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_REMARKS = re.compile(
-    rb"""^(
-        I\d{4}\ | \d{4}-\d\d-\d\d[^\n]*:\ I\       # information, in both of its forms
-        | WARNING:\ All\ log\ messages\ before\ absl
-        | To\ enable\ the\ following\ instructions
-        # Without a driver for GPUs, or without a GPU.
-        | [^\n]*failed\ call\ to\ cuInit[^\n]*(\(303\)|NO_DEVICE|no\ CUDA-capable)
-        # Of TensorFlow 2.18 and 2.19, wherever there is no GPU.
-        | [^\n]*Unable\ to\ register\ cu\w+\ factory
-        | [^\n]*computation\ placer\ already\ registered
-        | [^\n]*TF-TRT\ Warning:\ Could\ not\ find\ TensorRT
-    )[^\n]*\n?""",
-    re.MULTILINE | re.VERBOSE,
-)
+# TensorFlow reads it once, when it is imported. 1 hides what is only information.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
+import keras
 
-@contextlib.contextmanager
-def without_remarks() -> Iterator[None]:
-    """Hold back what comes on standard error, and then show all but the remarks."""
-    # As of 2.21 TensorFlow reports some whatever the level is, from C++, so past
-    # `sys.stderr`. May go when the level is heeded.
-    _flush()
-    try:
-        stderr = os.dup(2)
-    except OSError:  # there is none
-        yield
-        return
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        finally:
-            _flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            file.seek(0)
-            os.write(2, _REMARKS.sub(b"", file.read()))
+__all__ = [
+    "all_variables",
+    "assign",
+    "check_threads",
+    "dtype_policy",
+    "has_lost_threads",
+    "keras",
+    "state_variables",
+    "take_over",
+]
+
+_used = _lost = False
 
 
-def _flush() -> None:
-    if sys.stderr is not None:
-        sys.stderr.flush()
+def _after_fork() -> None:
+    global _lost
+    _lost = _used
 
 
-_own_level = os.environ.get(LEVEL)
-_quietly = _own_level != "0" and "tensorflow" not in sys.modules
-if _quietly:
-    # It is read once, in importing. Processes started later are to find what was there.
-    os.environ.setdefault(LEVEL, "1")
-    try:
-        with without_remarks():
-            import keras
-
-            # As scikeras does, whatever the backend.
-            import tensorflow  # noqa: F401
-    finally:
-        if _own_level is None:
-            del os.environ[LEVEL]
-else:
-    import keras
-
-__all__ = ["keras", "start_tensorflow", "without_remarks"]
+# Windows has no fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
-@functools.cache
-def start_tensorflow() -> None:
-    """Have TensorFlow look for GPUs and start its compiler, which it remarks on.
+def has_lost_threads() -> bool:
+    """Note that Keras will be used, and return whether TensorFlow would hang here."""
+    global _used
+    _used = True
+    return _lost
 
-    Not when it is imported: until it is used, a process may be forked.
+
+def check_threads() -> None:
+    """Raise a RuntimeError in a process forked from one in which skmnist used Keras."""
+    if has_lost_threads():
+        raise RuntimeError(
+            "This process was forked from one that had used TensorFlow, whose threads"
+            " do not survive a fork: it would hang here. Start processes with"
+            " multiprocessing.get_context('spawn') or joblib, use TensorFlow only after"
+            " the fork, or predict with to_sklearn(...), called before it."
+        )
+
+
+def state_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return all variables that training changes in a compiled model."""
+    return [*model.variables, *getattr(model.optimizer, "variables", ())]
+
+
+def all_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return the state variables, then those in which the model counts its metrics."""
+    return [*state_variables(model), *model.metrics_variables]
+
+
+def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    """Set variables to values, such as those of `state_variables`."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def take_over(model: keras.Model, old: keras.Model) -> None:
+    """Continue in a model the training of another one of the same network.
+
+    An optimizer of the same class and shapes is continued, except its learning rate.
     """
-    if _quietly and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    assign(model.variables, [variable.numpy() for variable in old.variables])
+    optimizer, before = model.optimizer, old.optimizer
+    shapes, old_shapes = ([v.shape for v in o.variables] for o in (optimizer, before))
+    if type(optimizer) is type(before) and shapes == old_shapes:
+        rate = optimizer.learning_rate
+        for variable, value in zip(optimizer.variables, before.variables, strict=True):
+            if variable is not rate:
+                variable.assign(value)
 
-        with without_remarks():
-            tf.function(lambda: tf.constant(0), jit_compile=True, autograph=False)()
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Set Keras' dtype policy, which is one of the thread, inside a block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

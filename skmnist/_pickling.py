@@ -13,11 +13,9 @@ from scikeras import wrappers
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 
-from skmnist._forks import has_lost_threads
-from skmnist._keras import keras
+from skmnist._keras import assign, has_lost_threads, keras, state_variables
 from skmnist._objects import put_together, take_apart
 from skmnist._version import __version__
-from skmnist.training.variables import assign, state_variables
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skmnist._base import KerasClassifier, check_two_classes
-from skmnist._forks import check_threads
-from skmnist._keras import keras
+from skmnist._keras import check_threads, keras
 from skmnist._parameters import Routed, check_known
 from skmnist.network import build_network, predict_proba
 from skmnist.training.batches import Batches
@@ -312,7 +311,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         epochs = 1 if incremental else settings["epochs"]
         batch_size = settings["batch_size"]
         new = not (self.initialized_ and (incremental or self.warm_start))
-        tasks = [] if incremental else epoch_tasks(self, epochs, X, y, sample_weight)
+        tasks = []
+        if not incremental:
+            tasks = epoch_tasks(self, self._build, epochs, X, y, sample_weight)
         with self._all_or_nothing():
             data = self._prepare(X, y, sample_weight, classes, new=new)
             rows, labels = data.rows, data.labels

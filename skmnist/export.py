@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
-from skmnist._forks import check_threads
+from skmnist._keras import check_threads
 
 if TYPE_CHECKING:
     from skmnist.classifier import MNISTClassifier

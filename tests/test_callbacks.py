@@ -1,21 +1,72 @@
-"""scikit-learn's callbacks, which scikit-learn 1.9 brought."""
+"""Callbacks: those of scikit-learn 1.9, and Keras callbacks given as instances.
+
+The tests of scikit-learn's callbacks fail if that experimental interface changes.
+"""
 
 import io
+import pickle
 
 import joblib
 import keras
 import numpy as np
 import pytest
+from estimators import small_classifier
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skmnist import MNISTClassifier, make_pipeline
+from skmnist import make_pipeline
 
-callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9")
+try:
+    from sklearn import callback
+except ImportError:
+    callback = None
+needs_callbacks = pytest.mark.skipif(callback is None, reason="scikit-learn < 1.9")
+
+
+def small(**params):
+    return small_classifier(**{"epochs": 3} | params)
+
+
+def test_fit_keras_callback_instances_stay_small_and_keep_results(rows, tmp_path):
+    stopping = keras.callbacks.EarlyStopping(
+        "loss", mode="max", patience=1, restore_best_weights=True
+    )
+    callbacks = [
+        stopping,
+        keras.callbacks.ModelCheckpoint(tmp_path / "model.keras"),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.TensorBoard(tmp_path / "board"),
+    ]
+    size = len(pickle.dumps(callbacks))
+    clf = small(callbacks=callbacks).fit(*rows[0])
+    assert (tmp_path / "model.keras").exists()
+    assert stopping.stopped_epoch == 1
+    assert len(pickle.dumps(callbacks)) < size + 500
+    pickled = pickle.loads(pickle.dumps(clf))
+    proba = clf.predict_proba(rows[1][0])
+    np.testing.assert_array_equal(pickled.predict_proba(rows[1][0]), proba)
+    for copied in clone(clf), pickled:
+        assert len(copied.fit(*rows[0]).history_["loss"]) == 2
+
+
+def test_fit_own_keras_callback_keeps_lists_and_drops_the_model(rows):
+    class Losses(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.losses, self.by_epoch, self.network = [], {}, self.model
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.losses.append(logs["loss"])
+            self.by_epoch[epoch] = logs["loss"]
+
+    losses = Losses()
+    clf = small(callbacks=[losses]).fit(*rows[0])
+    assert losses.losses == list(losses.by_epoch.values()) == clf.history_["loss"]
+    assert losses.model is None
+    assert not hasattr(losses, "network")
 
 
 class Recorder:
-    """Note the calls of every hook, and what it could see."""
+    """Note the calls of every hook and their arguments."""
 
     def __init__(self, stop_after=None):
         self.stop_after = stop_after
@@ -45,150 +96,131 @@ class Failing(Recorder):
             raise RuntimeError("enough")
 
 
-def small(**params):
-    return MNISTClassifier(**{"units": 8, "epochs": 3, "random_state": 0} | params)
-
-
 def epochs(*ids):
     return [(what, "epoch", i) for i in ids for what in ("begin", "end")]
 
 
-def test_every_epoch_is_a_task(rows):
-    (X, y), (X_test, _) = rows
-    recorder = Recorder()
-    clf = small().set_callbacks(recorder).fit(X, y)
-    assert recorder.calls == [
-        "setup",
-        ("begin", "fit", 0),
-        *epochs(0, 1, 2),
-        ("end", "fit", 0),
-        "teardown",
-    ]
-    seen_X, seen_y, metadata, fitted = recorder.last
-    assert seen_X is X
-    assert seen_y is y
-    assert metadata is None
-    # What a callback was given is not trained on.
-    proba = fitted.predict_proba(X_test)
-    np.testing.assert_array_equal(proba, clf.predict_proba(X_test))
-    clf.partial_fit(X, y)
-    np.testing.assert_array_equal(proba, fitted.predict_proba(X_test))
-    # And nothing is changed by their looking.
-    np.testing.assert_array_equal(proba, small().fit(X, y).predict_proba(X_test))
+@needs_callbacks
+class TestSklearnCallbacks:
+    def test_every_epoch_is_a_task(self, rows):
+        (X, y), (X_test, _) = rows
+        recorder = Recorder()
+        clf = small().set_callbacks(recorder).fit(X, y)
+        assert recorder.calls == [
+            "setup",
+            ("begin", "fit", 0),
+            *epochs(0, 1, 2),
+            ("end", "fit", 0),
+            "teardown",
+        ]
+        seen_X, seen_y, metadata, fitted = recorder.last
+        assert seen_X is X
+        assert seen_y is y
+        assert metadata is None
+        # The estimator that a callback gets is a copy.
+        proba = fitted.predict_proba(X_test)
+        np.testing.assert_array_equal(proba, clf.predict_proba(X_test))
+        clf.partial_fit(X, y)
+        np.testing.assert_array_equal(proba, fitted.predict_proba(X_test))
+        # Callbacks do not change the result.
+        np.testing.assert_array_equal(proba, small().fit(X, y).predict_proba(X_test))
 
+    def test_epoch_begins_with_the_state_after_the_last_one(self, rows):
+        recorder = Recorder(stop_after=1)
+        clf = small().set_callbacks(recorder).fit(*rows[0])
+        recorder.stop_after = None
+        small(epochs=2).set_callbacks(recorder).fit(*rows[0])
+        np.testing.assert_array_equal(recorder.proba, clf.predict_proba(rows[0][0]))
 
-def test_how_an_epoch_begins_is_how_the_last_one_ended(rows):
-    recorder = Recorder(stop_after=1)
-    clf = small().set_callbacks(recorder).fit(*rows[0])
-    once = small(epochs=2).set_callbacks(recorder).fit(*rows[0])
-    begun = recorder.proba
-    assert len(once.history_["loss"]) == 1
-    recorder.stop_after = None
-    small(epochs=2).set_callbacks(recorder).fit(*rows[0])
-    np.testing.assert_array_equal(recorder.proba, clf.predict_proba(rows[0][0]))
-    assert not np.array_equal(recorder.proba, begun)
+    @pytest.mark.parametrize("params", [{}, {"compile__run_eagerly": True}])
+    def test_true_stops_training(self, rows, params):
+        recorder = Recorder(stop_after=2)
+        clf = small(epochs=5, **params).set_callbacks(recorder).fit(*rows[0])
+        assert len(clf.history_["loss"]) == 2
+        assert recorder.calls[2:-2] == epochs(0, 1)
 
+    def test_keras_callbacks_stop_training(self, rows):
+        stop = keras.callbacks.EarlyStopping("loss", min_delta=100, patience=1)
+        recorder = Recorder()
+        clf = small(callbacks=stop).set_callbacks(recorder).fit(*rows[0])
+        assert recorder.calls[2:-2] == epochs(0, 1)
+        assert len(clf.history_["loss"]) == 2
 
-def test_true_stops_training(rows):
-    recorder = Recorder(stop_after=2)
-    clf = small(epochs=5).set_callbacks(recorder).fit(*rows[0])
-    assert clf.history_["loss"] == small(epochs=2).fit(*rows[0]).history_["loss"]
-    assert recorder.calls[2:-2] == epochs(0, 1)
+    def test_sample_weights_are_metadata(self, rows):
+        weight = np.linspace(0.5, 1, len(rows[0][0]))
+        recorder = Recorder()
+        small().set_callbacks(recorder).fit(*rows[0], sample_weight=weight)
+        assert recorder.last[2] == {"sample_weight": weight}
 
+    def test_warm_start_numbers_epochs_from_0(self, rows):
+        recorder = Recorder()
+        clf = small(warm_start=True).fit(*rows[0])
+        clf.set_callbacks(recorder).fit(*rows[0])
+        assert recorder.calls[2:-2] == epochs(0, 1, 2)
+        assert len(clf.history_["loss"]) == 6
 
-def test_in_keras_loop_too(rows):
-    recorder = Recorder(stop_after=2)
-    clf = small(compile__run_eagerly=True).set_callbacks(recorder).fit(*rows[0])
-    assert recorder.calls[2:-2] == epochs(0, 1)
-    assert len(clf.history_["loss"]) == 2
+    def test_callback_that_raises_leaves_the_classifier_unchanged(self, rows):
+        clf = small().fit(*rows[0])
+        before = clf.predict_proba(rows[0][0])
+        failing = Failing()
+        with pytest.raises(RuntimeError, match="enough"):
+            clf.set_callbacks(failing).fit(*rows[0])
+        np.testing.assert_array_equal(clf.predict_proba(rows[0][0]), before)
+        assert failing.calls[-1] == "teardown"
+        clf.set_callbacks().fit(*rows[0])
 
+    def test_invalid_data_call_no_hook(self, rows):
+        recorder = Recorder()
+        with pytest.raises(ValueError, match="NaN"):
+            small().set_callbacks(recorder).fit(rows[0][0] * np.nan, rows[0][1])
+        assert recorder.calls == ["setup", "teardown"]
 
-def test_beside_callbacks_of_keras(rows):
-    stop = keras.callbacks.EarlyStopping("loss", min_delta=100, patience=1)
-    recorder = Recorder()
-    clf = small(callbacks=stop).set_callbacks(recorder).fit(*rows[0])
-    assert recorder.calls[2:-2] == epochs(0, 1)
-    assert len(clf.history_["loss"]) == 2
+    def test_cached_epochs_are_tasks(self, rows, tmp_path):
+        recorders = Recorder(), Recorder()
+        for recorder in recorders:
+            small(epoch_cache=tmp_path).set_callbacks(recorder).fit(*rows[0])
+        assert recorders[0].calls == recorders[1].calls
+        np.testing.assert_array_equal(recorders[0].proba, recorders[1].proba)
 
+    def test_set_callbacks_adds_no_parameter_and_is_cloned(self, rows):
+        recorder = Recorder()
+        clf = small().set_callbacks(recorder)
+        assert clf.get_params() == small().get_params()
+        clone(clf).fit(*rows[0])
+        assert recorder.calls[2:-2] == epochs(0, 1, 2)
 
-def test_sample_weights_are_metadata(rows):
-    weight = np.linspace(0.5, 1, len(rows[0][0]))
-    recorder = Recorder()
-    small().set_callbacks(recorder).fit(*rows[0], sample_weight=weight)
-    assert recorder.last[2] == {"sample_weight": weight}
+    @pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+    def test_scoring_monitor_scores_every_epoch(self, digits, backend):
+        monitor = callback.ScoringMonitor(scoring="accuracy")
+        pipe = make_pipeline(units=8, epochs=2, random_state=0)
+        pipe["classifier"].set_callbacks(monitor)
+        with joblib.parallel_config(backend, n_jobs=2):
+            search = GridSearchCV(pipe, {"classifier__units": [4, 8]}, cv=2)
+            search.fit(*digits[0])
+        scores = {
+            row["task_id_path"]: row["accuracy"]
+            for row in monitor.get_logs().data
+            if row["task_name"] == "epoch"
+        }
+        # 2 widths in 2 folds, then the refit on all images.
+        fits = [(0, 0, fit) for fit in range(4)] + [(0, 1)]
+        classifier = 1
+        assert scores.keys() == {
+            (*fit, classifier, epoch) for fit in fits for epoch in range(2)
+        }
+        assert scores[0, 1, classifier, 1] == search.score(*digits[0])
 
-
-def test_epochs_go_on_with_a_warm_start(rows):
-    recorder = Recorder()
-    clf = small(warm_start=True).fit(*rows[0]).set_callbacks(recorder).fit(*rows[0])
-    assert recorder.calls[2:-2] == epochs(0, 1, 2)
-    assert len(clf.history_["loss"]) == 6
-
-
-def test_a_failing_callback_leaves_everything_as_it_was(rows):
-    clf = small().fit(*rows[0])
-    before = clf.predict_proba(rows[0][0])
-    failing = Failing()
-    with pytest.raises(RuntimeError, match="enough"):
-        clf.set_callbacks(failing).fit(*rows[0])
-    np.testing.assert_array_equal(clf.predict_proba(rows[0][0]), before)
-    assert failing.calls[-1] == "teardown"
-    assert not hasattr(clf, "_callback_fit_ctx")
-    clf.set_callbacks().fit(*rows[0])
-
-
-def test_unusable_data_reach_no_callback(rows):
-    recorder = Recorder()
-    with pytest.raises(ValueError, match="NaN"):
-        small().set_callbacks(recorder).fit(rows[0][0] * np.nan, rows[0][1])
-    assert recorder.calls == ["setup", "teardown"]
-
-
-def test_epochs_from_memory_are_reported(rows, tmp_path):
-    recorders = Recorder(), Recorder()
-    for recorder in recorders:
-        small(epoch_cache=tmp_path).set_callbacks(recorder).fit(*rows[0])
-    assert recorders[0].calls == recorders[1].calls
-    np.testing.assert_array_equal(recorders[0].proba, recorders[1].proba)
-
-
-def test_callbacks_are_no_parameters(rows):
-    clf = small().set_callbacks(Recorder())
-    assert clf.get_params() == small().get_params()
-    assert clone(clf)._skl_callbacks == clf._skl_callbacks
-
-
-@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
-def test_scoring_monitor_scores_every_epoch(digits, backend):
-    monitor = callback.ScoringMonitor(scoring="accuracy")
-    pipe = make_pipeline(units=8, epochs=3, random_state=0)
-    pipe["classifier"].set_callbacks(monitor)
-    with joblib.parallel_config(backend, n_jobs=2):
+    def test_progress_bar_shows_search_pipeline_and_epochs(self, digits):
+        rich = pytest.importorskip("rich")
+        output = io.StringIO()
+        pipe = make_pipeline(units=8, epochs=2, random_state=0)
         search = GridSearchCV(pipe, {"classifier__units": [4, 8]}, cv=2)
-        search.fit(*digits[0])
-    scores = {
-        row["task_id_path"]: row["accuracy"]
-        for row in monitor.get_logs().data
-        if row["task_name"] == "epoch"
-    }
-    # Of 2 widths in 2 folds, and then of the best one on all images.
-    fits = [(0, 0, fit) for fit in range(4)] + [(0, 1)]
-    classifier = 1
-    assert scores.keys() == {
-        (*fit, classifier, epoch) for fit in fits for epoch in range(3)
-    }
-    assert scores[0, 1, classifier, 2] == search.score(*digits[0])
-
-
-def test_progress_bar_shows_search_pipeline_and_epochs(digits, monkeypatch):
-    console = pytest.importorskip("rich").get_console()
-    output = io.StringIO()
-    monkeypatch.setattr(console, "file", output)
-    monkeypatch.setattr(console, "_force_terminal", True)
-    pipe = make_pipeline(units=8, epochs=3, random_state=0)
-    search = GridSearchCV(pipe, {"classifier__units": [4, 8]}, cv=2)
-    bar = callback.ProgressBar(max_propagation_depth=None)
-    search.set_callbacks(bar).fit(*digits[0])
-    for name in "GridSearchCV", "Pipeline", "MNISTClassifier":
-        assert name in output.getvalue()
-    assert "100%" in output.getvalue()
+        bar = callback.ProgressBar(max_propagation_depth=None)
+        rich.reconfigure(file=output, force_terminal=True)
+        try:
+            search.set_callbacks(bar).fit(*digits[0])
+        finally:
+            rich.reconfigure()
+        for name in "GridSearchCV", "Pipeline", "MNISTClassifier":
+            assert name in output.getvalue()
+        assert "100%" in output.getvalue()

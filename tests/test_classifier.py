@@ -839,16 +839,6 @@ class TestRandomState:
         assert fits[0] == fits[1]
 
 
-def test_a_network_larger_than_memory_is_refused(rows):
-    clf = small().fit(*rows[0])
-    before, proba = bits(clf), clf.predict_proba(rows[1][0])
-    for units in 100_000_000, (8, np.int32(2**31 - 1), 2**31):
-        with pytest.raises(MemoryError, match="or more to train, and this machine has"):
-            clf.set_params(units=units).fit(*rows[0])
-        np.testing.assert_array_equal(clf.predict_proba(rows[1][0]), proba)
-        assert bits(clf) == before
-
-
 # There is room for the weights and the optimizer's variables, but not for gradients.
 OUT_OF_MEMORY = """
 import resource

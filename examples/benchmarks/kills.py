@@ -1,11 +1,11 @@
-"""Kill processes while they save, remember epochs or download; see what the next finds.
+"""Kill processes while they save, store epochs or download; check what they leave.
 
 python examples/benchmarks/kills.py --kills 200
 
-Each process first reads what the one before left, and compares it with what it must
-be. Then it writes again and again, until it is killed at a random moment: every other
-one, at a random moment after an unfinished file was seen. With ``SKMNIST_DATA`` set,
-downloads are among what is killed, from a server on this machine.
+Each process first reads the files of the one before, and compares them with what it
+must find. Then it writes again and again until it is killed at a random moment; every
+other one at a random moment after an unfinished file appeared. With ``SKMNIST_DATA``
+set, downloads from a server on this machine are killed, too.
 """
 
 import argparse
@@ -74,19 +74,19 @@ class Save:
         return [*self.folder.glob(".*")]
 
 
-class Remember:
-    """Fit with epoch_cache; forget, and fit again."""
+class StoreEpochs:
+    """Fit with an epoch cache; delete its epochs, and fit again."""
 
     def __init__(self, folder, ending):
         self.folder = folder / "epoch_cache"
 
-    def fit(self, seed, memory):
-        clf = MNISTClassifier(512, epochs=EPOCHS, random_state=seed, epoch_cache=memory)
+    def fit(self, seed, cache):
+        clf = MNISTClassifier(512, epochs=EPOCHS, random_state=seed, epoch_cache=cache)
         return clf.fit(ROWS, LABELS[:64])
 
     def kept(self):
-        """Return how many epochs are kept, and a digest of each."""
-        files = self.folder.rglob("output.pkl")
+        """Return the files of the stored epochs, with a digest of each."""
+        files = self.folder.glob("skmnist-epochs/[!.]*")
         return {file: hashlib.sha256(file.read_bytes()).digest() for file in files}
 
     def prepare(self):
@@ -97,7 +97,7 @@ class Remember:
         joblib.dump(weights, self.folder / "weights")
 
     def check(self):
-        # The fit from before the kills is there, and the one that was killed goes on.
+        # The epochs from before the kills are there; the killed fit can be continued.
         self.before = joblib.load(self.folder / "before")
         assert self.before.items() <= self.kept().items()
         for seed, weights in enumerate(joblib.load(self.folder / "weights")):
@@ -107,11 +107,11 @@ class Remember:
 
     def write(self):
         for file in self.kept().keys() - self.before.keys():
-            shutil.rmtree(file.parent)
+            file.unlink()
         self.fit(1, self.folder)
 
     def unfinished(self):
-        return [*self.folder.glob("joblib/skmnist/.*")]
+        return [*self.folder.glob("skmnist-epochs/.*")]
 
 
 class Download:
@@ -165,19 +165,19 @@ class Download:
         return []
 
 
-# What is killed; for how many seconds at most it is let write; and, once an unfinished
-# file was seen, that one.
+# The class; the most seconds that it may write; the most seconds that it may write
+# after an unfinished file appeared.
 KINDS = {
     ".joblib": (Save, 0.3, 0.01),
     ".skops": (Save, 0.3, 0.002),
     ".onnx": (Save, 0.3, 0.0005),
-    "epoch_cache": (Remember, 0.5, 0.001),
+    "epoch_cache": (StoreEpochs, 0.5, 0.001),
     "download": (Download, 1.5, 0.4),
 }
 
 
 def start(*calls):
-    """Run calls in a process, the last again and again; a byte tells of each ended."""
+    """Run calls in a process, the last again and again; write a byte after each."""
     reading, writing = os.pipe()
     if process := os.fork():
         os.close(writing)

@@ -1,22 +1,27 @@
-"""Callbacks: scikit-learn's are told of every epoch, some of Keras' of every batch."""
+"""Calls of scikit-learn's callbacks, and Keras callbacks given as instances.
 
-import pickle
+scikit-learn's callbacks are experimental as of 1.9, their first release: the methods
+that an estimator calls (`_init_callback_context`) and those of the context may change.
+"""
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+import numpy as np
 
 from skmnist._keras import keras
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:  # scikit-learn < 1.9 has no callbacks
+except ImportError:  # scikit-learn < 1.9
     Method = TypeVar("Method", bound=Callable[..., Any])
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stand where scikit-learn's own class would."""
+        """Replacement for scikit-learn's class."""
 
     def with_callbacks(method: Method) -> Method:
-        """Return a method as it is."""
+        """Return a method unchanged."""
         return method
 
 
@@ -28,50 +33,57 @@ __all__ = [
     "with_callbacks",
 ]
 
+# Types of the attributes that a callback keeps after training.
+PLAIN = (bool, int, float, str, np.generic, type(None))
+
 
 def epoch_tasks(
-    estimator: Any, epochs: int, X: Any, y: Any, sample_weight: Any
+    estimator: CallbackSupportMixin,
+    build: Callable[[], keras.Model],
+    epochs: int,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
 ) -> list[keras.callbacks.Callback]:
-    """Return what tells the callbacks of an estimator of its epochs, if it has any.
+    """Return the Keras callback that calls an estimator's callbacks, if it has any.
 
     Parameters
     ----------
     estimator : MNISTClassifier
-        About to be fitted, in a method that `with_callbacks` decorates.
+        Estimator to be fitted, by a method that `with_callbacks` decorates.
+    build : callable
+        Returns a new network of the estimator.
     epochs : int
-        Number of epochs that it is to be trained.
+        Number of epochs to train.
     X, y, sample_weight
-        What its `fit` was given.
+        Arguments of its `fit`.
     """
     if not hasattr(estimator, "_skl_callbacks"):
         return []
     arguments = {"estimator": estimator, "X": X, "y": y}
     if sample_weight is not None:
         arguments["metadata"] = {"sample_weight": sample_weight}
-    return [
-        EpochTasks(estimator._init_callback_context(max_subtasks=epochs), arguments)
-    ]
+    context = estimator._init_callback_context(max_subtasks=epochs)
+    return [EpochTasks(context, build, arguments)]
 
 
 class EpochTasks(keras.callbacks.Callback):
-    """A Keras callback that tells scikit-learn's of a fit and of each of its epochs.
+    """Call scikit-learn's callbacks for a fit and for each epoch."""
 
-    Parameters
-    ----------
-    context : sklearn.callback.CallbackContext
-        That of the fit.
-    arguments : dict
-        Those of all hooks: estimator, X, y, metadata.
-    """
-
-    def __init__(self, context: Any, arguments: dict[str, Any]):
+    def __init__(
+        self,
+        context: Any,
+        build: Callable[[], keras.Model],
+        arguments: dict[str, Any],
+    ):
         super().__init__()
         self.fit = context
+        self.build = build
         self.arguments = arguments | {"reconstruction_attributes": self._snapshot}
 
     def _snapshot(self) -> dict[str, Any]:
-        """Return what turns a copy of the estimator into one fitted up to now."""
-        model = self.arguments["estimator"]._build()
+        """Return the attributes that turn a copy of the estimator into a fitted one."""
+        model = self.build()
         model.set_weights(self.model.get_weights())
         return {"model_": model}
 
@@ -92,51 +104,36 @@ class EpochTasks(keras.callbacks.Callback):
 
 @contextmanager
 def lend(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
-    """Take back from callbacks, after a training, what they need no longer.
+    """Reset callbacks after training, except their results.
 
-    They are the user's own objects, which may be read afterwards, and parameters of the
-    estimator, which are copied with it. So they keep what they noted, but for the
-    model, copies of its weights, and what cannot be copied, such as open files.
+    A callback given as an instance is a parameter of the estimator, which is cloned and
+    pickled. After training, it keeps attributes of numbers and strings, and of lists,
+    tuples and dicts of them, such as `stopped_epoch`. All others, such as the model,
+    copies of its weights and open files, are set back to their values before.
     """
     before = [dict(vars(callback)) for callback in callbacks]
     try:
         yield
     finally:
         for callback, attributes in zip(callbacks, before, strict=True):
-            for name, value in dict(vars(callback)).items():
-                if name not in attributes and not _is_note(name, value):
-                    del vars(callback)[name]
-                elif value is not attributes.get(name) and not _is_note(name, value):
-                    vars(callback)[name] = attributes[name]
+            for name, value in vars(callback).items():
+                if all(isinstance(leaf, PLAIN) for leaf in keras.tree.flatten(value)):
+                    attributes[name] = value
+            vars(callback).clear()
+            vars(callback).update(attributes)
 
 
-def _is_note(name: str, value: Any) -> bool:
-    """Whether an attribute of a callback can be kept."""
-    if name in ("_model", "best_weights"):
-        return False
-    # Not by a copy: one of what belongs to TensorFlow, begun and given up, takes
-    # TensorFlow's caches of tensors along when it is deleted.
-    try:
-        pickle.dumps(value)
-    except Exception:
-        return False
-    return True
-
-
-_BATCH_HOOKS = (
-    "on_batch_begin",
-    "on_batch_end",
-    "on_train_batch_begin",
-    "on_train_batch_end",
-    "on_test_batch_begin",
-    "on_test_batch_end",
-)
+_BATCH_HOOKS = [
+    f"on_{phase}batch_{end}"
+    for phase in ("", "train_", "test_")
+    for end in ("begin", "end")
+]
 
 
 def looks_at_batches(callback: keras.callbacks.Callback) -> bool:
-    """Whether a callback is to be called for every single batch."""
+    """Return whether a callback has to be called for every batch."""
     idle: list[type] = [keras.callbacks.Callback]
-    # These two can look at batches, but seldom do.
+    # These two have hooks for batches, used only with other values.
     if getattr(callback, "save_freq", None) == "epoch":
         idle.append(keras.callbacks.ModelCheckpoint)
     if getattr(callback, "update_freq", None) == "epoch":

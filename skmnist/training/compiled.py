@@ -1,4 +1,8 @@
-"""Keras' steps as compiled programs, kept for the next fit of their configuration."""
+"""Keras' steps as compiled programs, kept for the next fit of their configuration.
+
+All use of TensorFlow's internals is in this module: `Program._function` and
+`read_variable`.
+"""
 
 import json
 import threading
@@ -9,17 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from skmnist._keras import keras
+from skmnist._keras import all_variables, keras, state_variables
 from skmnist.training.batches import Arrays, Chunk
-from skmnist.training.variables import all_variables, state_variables
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-# Below this many full batches an epoch, compiling takes longer than it saves.
+# With fewer full batches in an epoch, compiling takes longer than it saves.
 MIN_COMPILED_STEPS = 32
-# Programs that are kept for the next fit of their configuration, and the bytes of
-# their variables, at most.
+# Maximum number of programs kept, and of bytes of their variables.
 MAX_PROGRAMS = 8
 MAX_PROGRAM_BYTES = 256 * 2**20
 
@@ -27,18 +29,19 @@ Report = Callable[[int, int], None]
 
 
 class Program:
-    """Keras' steps as compiled functions, for all models of a configuration.
+    """Keras' steps as compiled functions, for all models of one configuration.
 
-    They are made from a copy of the first such model. When one is called, it reads and
-    writes the variables of the model that is trained in the place of the copy's. So a
-    program has no state, and may serve several models at once.
+    The functions are traced from a copy of the first such model. A call reads and
+    writes the variables of the model that is trained in place of the copy's, so a
+    program is stateless and serves several models at once.
 
     Parameters
     ----------
     model : keras.Model
         The first model, compiled.
     configuration : str or None
-        What the copy is known by. None makes no copy: a program for this model alone.
+        Key of the program. With None, the program is for this model alone, and the
+        model is not copied.
     """
 
     def __init__(self, model: keras.Model, configuration: str | None):
@@ -56,9 +59,9 @@ class Program:
         return sum(4 * int(np.prod(v.shape)) for v in state_variables(self.model))
 
     def make_metrics(self, model: keras.Model, row: Arrays) -> None:
-        """Let metrics make their variables, as they do when they are first used.
+        """Create the variables of the metrics, which Keras does on their first use.
 
-        A function in which variables are made would be traced, and compiled, twice.
+        A function that creates variables would be traced and compiled twice.
         """
         with self.tracing:
             if not self.functions:
@@ -76,7 +79,7 @@ class Program:
     ) -> dict[str, float]:
         """Run a step of a model on chunks of tensors, and return loss and metrics.
 
-        `report` is told of each chunk: its first batch, and their number.
+        After each chunk, `report` is called with its first batch and their number.
         """
         model.reset_metrics()
         self.called_for.variables = all_variables(model)
@@ -97,7 +100,7 @@ class Program:
         """Return a loop of a step over batches that are stacked in arrays.
 
         The number of steps is an argument and the arrays always have the same shape,
-        so that data of any size runs in one program.
+        so that one program runs data of any size.
         """
         run = getattr(self.model, step)
 
@@ -120,14 +123,19 @@ class Program:
     def _function(
         self, function: Callable[..., Any], specs: Any, step: str, compiled: bool
     ) -> Callable[..., Any]:
-        """Trace a function once. Called directly, it does not warn of retracing."""
+        """Trace a function on its first use."""
         key = step, specs
         with self.tracing:
             if key not in self.functions:
+                # A concrete function: tf.function itself would warn of retracing.
                 traced = tf.function(
                     function, jit_compile=compiled, autograph=False
                 ).get_concrete_function(*specs)
                 variables = all_variables(self.model)
+                # `handle`, `captured_inputs` and `set_external_captures` are
+                # undocumented as of TensorFlow 2.21. They exchange the variables of
+                # a traced function; there is no public way without a copy of each
+                # weight. A callable is called at each call of the function.
                 places = {id(v.value.handle): i for i, v in enumerate(variables)}
                 traced.set_external_captures(
                     [
@@ -141,14 +149,27 @@ class Program:
         return self.functions[key]
 
     def _handle(self, place: int) -> "tf.Tensor":
-        """Return what tells TensorFlow which variable a call is for."""
+        """Return TensorFlow's handle of a variable of the model being trained."""
         return self.called_for.variables[place].value.handle
 
 
+def read_variable(variable: keras.Variable) -> Any:
+    """Return the value of a variable, not copied if TensorFlow has it on the CPU."""
+    if keras.backend.backend() != "tensorflow":
+        return variable.numpy()
+    value = variable.value
+    if isinstance(value, tf.distribute.DistributedValues):
+        return tf.convert_to_tensor(value)
+    # As of TensorFlow 2.21, `read_value()` takes twice as long, which would be a
+    # quarter of the time to predict one image, and `numpy()` copies. The attribute
+    # `handle` is undocumented.
+    return tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
+
+
 def metrics(model: keras.Model) -> dict[str, Any]:
-    """Return loss and metrics of the last run, or of a run so far."""
+    """Return loss and metrics of the current or last run."""
     values = {n: np.asarray(v) for n, v in model.get_metrics_result().items()}
-    # As Keras' loop has it, a metric with several values stays an array.
+    # As in Keras' loop, a metric with several values stays an array.
     return {n: v if v.ndim else float(v) for n, v in values.items()}
 
 
@@ -157,13 +178,13 @@ _programs_lock = threading.Lock()
 
 
 def find_program(model: keras.Model, batch_size: int) -> Program:
-    """Return the program of a model's configuration, a new one if there is none."""
+    """Return the program for a model's configuration, a new one if there is none."""
     with _programs_lock:
         configuration = _configuration(model, batch_size)
         if configuration is None:
             return Program(model, None)
         program = _programs.pop(configuration, None) or Program(model, configuration)
-        _programs[configuration] = program  # the one used last comes last
+        _programs[configuration] = program  # last: the most recently used
         while (
             len(_programs) > MAX_PROGRAMS
             or sum(p.nbytes for p in _programs.values()) > MAX_PROGRAM_BYTES
@@ -173,35 +194,35 @@ def find_program(model: keras.Model, batch_size: int) -> Program:
 
 
 def _configuration(model: keras.Model, batch_size: int) -> str | None:
-    """Return what decides the compiled program, or None if that cannot be told.
+    """Return all that decides the compiled program, or None if that is unknown.
 
-    Seeds and the learning rate are variables, and as such the model's own.
-    What is not Keras' own is known by its name only, which two things may share.
+    Seeds and the learning rate are variables, so they belong to the model. Functions
+    and classes outside of Keras have only a name, which two of them may share.
     """
 
-    def essence(config: Any) -> Any:
+    def reduced(config: Any) -> Any:
         if isinstance(config, dict):
-            # Of a lambda, Keras notes the code as a value.
+            # Keras serializes a lambda as a dict of its code: {"value": ...}.
             if config.get("registered_name") is not None or config.keys() == {"value"}:
-                raise TypeError("not Keras' own")
+                raise TypeError("not part of Keras")
             return {
-                key: essence(value)
+                key: reduced(value)
                 for key, value in config.items()
                 if key not in ("name", "seed")
                 and not (key == "learning_rate" and isinstance(value, float))
             }
         if isinstance(config, list | tuple):
-            return [essence(value) for value in config]
+            return [reduced(value) for value in config]
         return config
 
     try:
         with warnings.catch_warnings():
-            # Keras warns of lambdas as if this were for saving the model.
+            # Keras warns that a model with a lambda cannot be saved.
             warnings.filterwarnings("ignore", ".*includes a `lambda`", UserWarning)
             config = [model.get_config(), model.get_compile_config(), batch_size]
-        # A policy has nothing but a name.
+        # The configuration of a dtype policy may lack its name.
         config.append([layer.dtype_policy.name for layer in (model, *model.layers)])
-        return json.dumps(essence(config))
+        return json.dumps(reduced(config))
     except Exception:
-        # What is the user's own may have no configuration, or fail to tell it.
+        # A user's own class may have no configuration.
         return None

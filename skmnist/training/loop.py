@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skmnist._keras import keras
+from skmnist._keras import assign, keras, state_variables
 from skmnist.training.batches import Batches
 from skmnist.training.callbacks import looks_at_batches
 from skmnist.training.compiled import (
@@ -15,14 +15,14 @@ from skmnist.training.compiled import (
     find_program,
     metrics,
 )
-from skmnist.training.epoch_cache import Folder, Logs, remember
+from skmnist.training.epoch_cache import Folder, Logs, cached
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-# Products of weights from here on are not finite. Where units have died, weights may
-# grow so large, and the loss stay finite.
-LARGEST = np.sqrt(np.finfo(np.float32).max)
+# Products of two weights of this size overflow. With dead units, weights may grow
+# beyond it while the loss stays finite.
+MAX_WEIGHT = np.sqrt(np.finfo(np.float32).max)
 
 # Loss and metrics, one value for each epoch.
 History = dict[str, list[float]]
@@ -40,99 +40,148 @@ def train(
     verbose: int | str = 0,
     **fit_options: Any,
 ) -> History:
-    """Train a compiled model, as ``model.fit`` does and with what that gives.
+    """Train a compiled model, with the same result as ``model.fit``.
 
     Parameters
     ----------
     model : keras.Model
-        Compiled, its optimizer built. Trained in place, epoch by epoch.
+        Compiled, its optimizer built. Trained in place.
     batches, validation : Batches
-        Training data, and what to validate on after each epoch.
+        Training data, and data to validate on after each epoch.
     epochs : int
         Number of epochs to train.
     history : dict of str to list of float, optional
-        What was returned for the epochs before. The number of an epoch decides the
-        order of its samples and what dropout drops, so that training 10 epochs is
-        training 5 and then 5 more.
+        History of the epochs trained so far, updated in place. The number of an epoch
+        decides the order of its samples and the units that dropout drops, so training
+        10 epochs equals training 5 and then 5 more.
     callbacks : sequence of keras.callbacks.Callback
-        One that looks at single batches is served by Keras' own loop.
+        A callback with hooks for batches needs Keras' own loop.
     epoch_cache : str, path or joblib.Memory, optional
-        Keeps the state after each epoch. An epoch that was trained before, from the
-        same state on the same data, is taken from there. Keras' own loop does not.
+        Folder for the state after each epoch. An epoch trained before from the same
+        state on the same data is read from there. Not used by Keras' own loop.
     verbose : {0, 1, 2, "auto"}
         As in ``model.fit``.
     **fit_options
-        Further options of ``model.fit``, which is then what runs.
+        Further options of ``model.fit``, which need Keras' own loop.
 
     Returns
     -------
     dict of str to list of float
-        Loss and metrics, one value for each epoch, `history` included.
+        `history`: loss and metrics, one value for each epoch.
 
     Raises
     ------
     ValueError
         If training has diverged: the loss is NaN, or weights are not finite, or so
-        large that their products are not.
+        large that their products are not. `history` is unchanged, the model is not.
+    KeyboardInterrupt
+        If training is interrupted. Model and `history` are then those of the epochs
+        that were finished. If none was, `history` is unchanged, and the model is in an
+        undefined state.
     """
-    history = history or {}
+    history = {} if history is None else history
     first = len(history.get("loss", ()))
     numbers = range(first, first + epochs)
+    finished = FinishedEpochs(history)
 
     def start_epoch(epoch: int, logs: object = None) -> None:
         batches.start_epoch(epoch)
         _seed_dropout(model, epoch * len(batches))
 
-    callbacks = [keras.callbacks.LambdaCallback(start_epoch), *callbacks]
-    if (
-        keras.backend.backend() != "tensorflow"
-        or model.run_eagerly
-        or fit_options
-        or not all(layer.trainable for layer in model.layers)
-        or any(looks_at_batches(callback) for callback in callbacks)
-    ):
-        model.fit(
-            batches,
-            validation_data=validation,
-            epochs=numbers.stop,
-            initial_epoch=numbers.start,
-            shuffle=False,
-            callbacks=callbacks,
-            verbose=verbose,
-            **fit_options,
-        )
-    else:
-        callbacks = keras.callbacks.CallbackList(
-            callbacks,
-            add_history=True,
-            add_progbar=verbose != 0,
-            model=model,
-            verbose=verbose,
-            epochs=numbers.stop,
-            steps=len(batches),
-        )
-        run = _compiled_epoch(model, batches, validation, callbacks, epoch_cache)
-        _run_epochs(model, run, numbers, callbacks)
-    history = history | {
-        name: history.get(name, []) + values
-        for name, values in model.history.history.items()
-    }
-    _check_finite(model, history)
+    callbacks = [keras.callbacks.LambdaCallback(start_epoch), *callbacks, finished]
+    try:
+        if fit_options or not _can_be_compiled(model, callbacks):
+            model.fit(
+                batches,
+                validation_data=validation,
+                epochs=numbers.stop,
+                initial_epoch=numbers.start,
+                shuffle=False,
+                callbacks=callbacks,
+                verbose=verbose,
+                **fit_options,
+            )
+        else:
+            callbacks = keras.callbacks.CallbackList(
+                callbacks,
+                add_history=True,
+                add_progbar=verbose != 0,
+                model=model,
+                verbose=verbose,
+                epochs=numbers.stop,
+                steps=len(batches),
+            )
+            run = _compiled_epoch(model, batches, validation, callbacks, epoch_cache)
+            _run_epochs(model, run, numbers, callbacks)
+    except KeyboardInterrupt:
+        finished.restore()
+        history.update(finished.history)
+        raise
+    _check_finite(model, finished.history)
+    history.update(finished.history)
     return history
 
 
+class FinishedEpochs(keras.callbacks.Callback):
+    """Note the history of finished epochs, and the state after the last of them.
+
+    It is the last callback: an epoch is finished when all others have seen its end.
+    """
+
+    def __init__(self, history: History):
+        super().__init__()
+        self.history = history
+        # None after the last epoch, which no further one changes.
+        self.values: list[Any] | None = None
+        self.any = False
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        is_last = epoch + 1 == self.params["epochs"]
+        values = None if is_last else [v.numpy() for v in state_variables(self.model)]
+        history = {
+            name: [*self.history.get(name, ()), value]
+            for name, value in (logs or {}).items()
+        }
+        self.values, self.history, self.any = values, self.history | history, True
+
+    def restore(self) -> None:
+        """Set the model to the state after the last finished epoch, if there is one."""
+        if self.values is not None:
+            assign(state_variables(self.model), self.values)
+        if self.any:
+            # As at the end of training: use averaged weights, if the optimizer has any.
+            self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
+
+
+def _can_be_compiled(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]
+) -> bool:
+    """Return whether a model can be trained in a compiled program."""
+    if keras.backend.backend() != "tensorflow" or model.run_eagerly:
+        return False
+    with model.distribute_strategy.scope():
+        is_distributed = tf.distribute.has_strategy()
+    return (
+        not is_distributed
+        and all(layer.trainable for layer in model.layers)
+        and not any(looks_at_batches(callback) for callback in callbacks)
+    )
+
+
 def _check_finite(model: keras.Model, history: History) -> None:
-    """Refuse a model whose training has diverged."""
-    losses = history["loss"]
-    if np.isnan(losses[-1]) or not all(
-        (np.abs(weights) < LARGEST).all() for weights in model.get_weights()
-    ):
-        raise ValueError(
-            f"Training has diverged: after {len(losses)} epochs the loss is"
-            f" {losses[-1]:g}, and weights are not finite or larger than {LARGEST:.0e}."
-            " Lower the learning rate (optimizer__learning_rate), or scale the features"
-            " to about 1."
-        )
+    """Raise an error if training has diverged."""
+    loss, n_epochs = history["loss"][-1], len(history["loss"])
+    if np.isnan(loss):
+        problem = "the loss is NaN"
+    elif all((np.abs(array) < MAX_WEIGHT).all() for array in model.get_weights()):
+        return
+    else:
+        problem = f"weights are not finite or larger than {MAX_WEIGHT:.0e}"
+    raise ValueError(
+        f"Training has diverged: after {n_epochs} epoch{'s' * (n_epochs > 1)}"
+        f" {problem}. Lower the learning rate (optimizer__learning_rate), or scale the"
+        " features to about 1."
+    )
 
 
 def _compiled_epoch(
@@ -142,10 +191,10 @@ def _compiled_epoch(
     callbacks: keras.callbacks.CallbackList,
     epoch_cache: Folder | None,
 ) -> Callable[[int], Logs]:
-    """Return what trains an epoch in a compiled program, or remembers it."""
+    """Return a function that trains one epoch in a compiled program, or reads it."""
     program = find_program(model, batches.batch_size)
     program.make_metrics(model, tuple(array[:1] for array in batches.arrays))
-    # Only the progress bar can be one of these here.
+    # Of the callbacks here, only the progress bar can have hooks for batches.
     reports = any(looks_at_batches(callback) for callback in callbacks.callbacks)
 
     def report(first: int, number: int) -> None:
@@ -167,7 +216,7 @@ def _compiled_epoch(
 
     if epoch_cache is None or program.configuration is None:
         return run_epoch
-    return remember(
+    return cached(
         run_epoch, model, epoch_cache, program.configuration, batches, validation
     )
 
@@ -178,7 +227,7 @@ def _run_epochs(
     epochs: range,
     callbacks: keras.callbacks.CallbackList,
 ) -> None:
-    """Run epochs as Keras' own loop does, but for what runs one."""
+    """Run epochs and call callbacks in the order of Keras' own loop."""
     logs: Logs = {}
     model.stop_training = False
     callbacks.on_train_begin()
@@ -193,8 +242,10 @@ def _run_epochs(
 
 
 def _seed_dropout(model: keras.Model, steps: int) -> None:
-    """Let dropout go on as it would after a number of steps."""
+    """Set dropout layers to their state after a number of steps from the start."""
     for layer in model.layers:
         if (generator := getattr(layer, "seed_generator", None)) is not None:
+            # Undocumented as of Keras 3.15: the state is the seed and the number of
+            # random tensors drawn so far.
             seed = generator.state.numpy()[0]
             generator.state.assign(np.array([seed, steps]))
