@@ -49,20 +49,32 @@ def test_fit_keras_callback_instances_stay_small_and_keep_results(rows, tmp_path
         assert len(copied.fit(*rows[0]).history_["loss"]) == 2
 
 
-def test_fit_own_keras_callback_keeps_lists_and_drops_the_model(rows):
-    class Losses(keras.callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            self.losses, self.by_epoch, self.network = [], {}, self.model
+class Own(keras.callbacks.Callback):
+    """A callback as users write them."""
 
-        def on_epoch_end(self, epoch, logs=None):
-            self.losses.append(logs["loss"])
-            self.by_epoch[epoch] = logs["loss"]
+    def __init__(self):
+        super().__init__()
+        self.count = 0
 
-    losses = Losses()
-    clf = small(callbacks=[losses]).fit(*rows[0])
-    assert losses.losses == list(losses.by_epoch.values()) == clf.history_["loss"]
-    assert losses.model is None
-    assert not hasattr(losses, "network")
+    def on_train_begin(self, logs=None):
+        self.losses, self.network = [], self.model
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.count += 1
+        self.losses.append(logs["loss"])
+        self.kernel = self.model.get_weights()[0]
+
+
+def test_fit_own_keras_callback_keeps_results_and_drops_the_model(rows):
+    own = Own()
+    clf = small(callbacks=[own])
+    for fits in (1, 2):
+        clf.fit(*rows[0])
+        assert own.losses == clf.history_["loss"]
+        np.testing.assert_array_equal(own.kernel, clf.model_.get_weights()[0])
+        assert own.count == clone(clf).callbacks[0].count == 3 * fits
+        assert own.model is None
+        assert not hasattr(own, "network")
 
 
 class Recorder:

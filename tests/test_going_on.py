@@ -5,7 +5,6 @@ import pickle
 import keras
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GridSearchCV
 
@@ -101,53 +100,6 @@ def test_training_that_diverges_is_refused_and_undone(rows):
     with pytest.warns(Warning, match="diverged"):
         search.fit(X, y)
     assert search.best_params_ == {"optimizer__learning_rate": 0.1}
-
-
-class Own(keras.callbacks.Callback):
-    """Count, and collect, as users do."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def on_train_begin(self, logs=None):
-        self.losses = []
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.count += 1
-        self.losses.append(logs["loss"])
-        self.kept = self.model.get_weights()
-
-
-def test_callbacks_let_go_of_the_training_and_keep_their_notes(rows, tmp_path):
-    X, y = rows[0]
-    own, stop = Own(), keras.callbacks.EarlyStopping("loss", 100, 0, start_from_epoch=0)
-    callbacks = [
-        own,
-        stop,
-        keras.callbacks.EarlyStopping("loss", restore_best_weights=True),
-        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
-        keras.callbacks.TensorBoard(tmp_path / "board"),
-        keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
-    ]
-    clf = small(units=64, epochs=5, callbacks=callbacks)
-    before = len(pickle.dumps(clone(clf).callbacks[1:]))
-    for fits in (1, 2):
-        clf.fit(X, y)
-        assert own.count == 2 * fits
-        assert own.losses == clf.history_["loss"]
-        # Which weights are restored in the end differs between versions of Keras.
-        assert [w.shape for w in own.kept] == [
-            w.shape for w in clf.model_.get_weights()
-        ]
-        assert stop.stopped_epoch == 1
-        assert (tmp_path / "log.csv").read_text().count("\n") == 3
-        other = clone(clf)
-        assert len(pickle.dumps(other.callbacks[1:])) < before + 1000
-        assert other.callbacks[0].count == own.count
-    assert len(pickle.loads(pickle.dumps(clf)).fit(X, y).history_["loss"]) == 2
-    # TensorFlow goes on as before.
-    small(compile__run_eagerly=True).fit(X, y)
 
 
 @pytest.fixture(params=["mixed_float16", "mixed_bfloat16", "float64", "float16"])

@@ -1,12 +1,10 @@
-r"""Training images, distorted anew every epoch.
+r"""Data augmentation: rotation, scaling, shear, translation and elastic deformation.
 
-A digit that is turned, scaled, slanted, shifted or bent a little is the same digit.
-A network of dense layers cannot know, but can be shown: images that are a little
-different every time took one from 1.6 to 0.7 % of errors on MNIST in [1]_, and larger
-ones to 0.35 % in [2]_.
+Training images are changed at random in each epoch. That took a network of dense layers
+from 1.6 to 0.7 % of errors on MNIST in [1]_, and larger ones to 0.35 % in [2]_.
 
-A pixel at :math:`p`, its row and column counted from the image's centre, gets what the
-original has at
+A pixel at :math:`p`, its row and column counted from the image's centre, gets the value
+that the original has at
 
 .. math:: p + s (L p + t + e(p)), \quad
    L = \begin{pmatrix} a & r \\ k - r & b \end{pmatrix}
@@ -15,14 +13,14 @@ where :math:`s` is the strength, and for every image at random
 
 * scaling :math:`a, b` are uniform within 0.12, rotation :math:`r` is within tan 11°,
   and shear :math:`k` within 0.2;
-* the shift :math:`t` is uniform within 1.2 pixels along either axis;
+* the translation :math:`t` is uniform within 1.2 pixels along either axis;
 * the elastic displacement :math:`e(p)` has a standard deviation of 0.8 pixels along
-  either axis: it is uniform noise on a grid of 7x7 points that spans the image,
-  smoothed by a Gaussian of 4 pixels.
+  either axis: uniform noise on a grid of 7x7 points that spans the image, smoothed by a
+  Gaussian of 4 pixels.
 
 These are pixels of an image of 28x28; lengths grow with the side of the image. As in
-[1]_, all displacements add up, and strength scales exactly that sum. So rotation is
-one to first order: where it turns by 11°, it also scales by 2 %.
+[1]_, all displacements are added, and strength scales their sum. Rotation is therefore
+exact to first order: rotating by 11° also scales by 2 %.
 
 References
 ----------
@@ -42,7 +40,7 @@ from numpy.typing import NDArray
 SCALING = 0.12
 ROTATION = math.tan(math.radians(11))
 SHEAR = 0.2
-# In sides of an image.
+# As fractions of the image's side.
 SHIFT = 1.2 / 28
 ELASTIC = 0.8 / 28
 SMOOTHING = 4 / 28
@@ -50,26 +48,15 @@ GRID = 7
 
 N_AFFINE = 6
 N_DRAWS = N_AFFINE + 2 * GRID**2
-# Pixels that are distorted at once: few enough that all arrays of a block stay in the
-# processor's cache, enough that NumPy's calls do not count.
+# Pixels distorted at once: few enough for the arrays of a block to stay in the
+# processor's cache, enough to make the overhead of NumPy's calls small.
 BLOCK_PIXELS = 2**15
 
 
 def draw(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
-    """Draw all the random numbers that distorting images takes.
+    """Draw the 104 random numbers of each of `n` images, uniform from -1 to 1.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Is advanced. Drawing for 32 images and then for 16 gives what drawing for 48
-        gives.
-    n : int
-        Number of images.
-
-    Returns
-    -------
-    ndarray of shape (n, 104), dtype float32
-        Uniform from -1 to 1.
+    Drawing for 32 images and then for 16 gives the same as drawing for 48.
     """
     draws = rng.random((n, N_DRAWS), dtype=np.float32)
     draws *= 2
@@ -89,13 +76,13 @@ def distort(
     draws : ndarray of shape (n_samples, 104), dtype float32
         Random numbers, as :func:`draw` returns them.
     strength : float, default=1.0
-        Scales all displacements. With 0 the images stay as they are.
+        Factor of all displacements. 0 leaves the images unchanged.
 
     Returns
     -------
     ndarray of shape (n_samples, n_features), dtype float32
-        A new array. Between pixels, values are interpolated bilinearly; outside of
-        the image they are 0.
+        A new array. Values are interpolated bilinearly; outside of the image they are
+        0.
 
     Raises
     ------
@@ -104,10 +91,9 @@ def distort(
 
     Notes
     -----
-    What becomes of an image depends, to the last bit, on nothing but the image, its
-    random numbers and `strength`: not on the images around it, nor on threads.
-
-    The memory that it takes beside the result does not grow with the number of images.
+    The result for an image depends, to the bit, only on the image, its random numbers
+    and `strength`: not on other images, nor on threads. The memory used in addition to
+    the result does not grow with the number of images.
 
     Examples
     --------
@@ -121,8 +107,8 @@ def distort(
     side = math.isqrt(n_features)
     if side**2 != n_features:
         raise ValueError(
-            f"X has {n_features} features, but only square images can be distorted, "
-            "so n_features has to be a square number, such as 784 for 28x28 pixels"
+            f"augmentation needs square images, such as 784 features for 28x28 pixels,"
+            f" but X has {n_features} features. Set augmentation=0."
         )
     distorted = np.empty_like(X)
     rows = max(1, BLOCK_PIXELS // n_features)
@@ -137,7 +123,7 @@ def distort(
 def _places(
     draws: NDArray[np.float32], side: int, strength: float
 ) -> NDArray[np.float32]:
-    """Return the row and column that each pixel shows, (n, 2, side, side)."""
+    """Return the row and column where each pixel gets its value, (n, 2, side, side)."""
     a, b = SCALING * draws[:, 0], SCALING * draws[:, 1]
     r, k = ROTATION * draws[:, 2], SHEAR * draws[:, 3]
     # Factors of the products of two functions, one of a pixel's row, one of its column:
@@ -155,22 +141,22 @@ def _places(
     factors[:, :, -2, -2] += (side - 1) / 2
     factors[:, 0, -1, -2] += 1
     factors[:, 1, -2, -1] += 1
-    # Images are multiplied one by one. In one large product, BLAS may sum up an image's
-    # numbers in another order where it stands elsewhere.
+    # Images are multiplied one by one: in one large product, the order in which BLAS
+    # sums an image's numbers may depend on its position.
     functions = _functions(side)
     return functions @ (factors @ functions.T)
 
 
 @lru_cache
 def _functions(side: int) -> NDArray[np.float32]:
-    """Return what displacements along an axis are made of, (side, 9)."""
+    """Return the functions of which displacements along an axis are sums, (side, 9)."""
     pixels = np.arange(side)
     grid = np.linspace(0, side - 1, GRID)
     gaussians = np.exp(
         -(((pixels[:, np.newaxis] - grid) / (SMOOTHING * side)) ** 2) / 2
     )
-    # The variance of noise from -1 to 1 is a third. This makes it 1 at every pixel, the
-    # same factor being there for the other axis.
+    # The variance of noise from -1 to 1 is a third. This makes it 1 at every pixel,
+    # together with the same factor for the other axis.
     gaussians *= 3**0.25 / np.linalg.norm(gaussians, axis=1, keepdims=True)
     functions = np.column_stack([gaussians, np.ones(side), pixels - (side - 1) / 2])
     functions = functions.astype(np.float32)
@@ -183,7 +169,7 @@ def _sample(
 ) -> NDArray[np.float32]:
     """Interpolate images, (n, side, side), bilinearly. Overwrites `places`."""
     n, side, _ = images.shape
-    # Further outside there is nothing but zeros either.
+    # Everything further outside is 0, too.
     np.clip(places, -1, side, out=places)
     floor = np.floor(places)
     places -= floor
@@ -208,7 +194,7 @@ def _sample(
 def _between(
     a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Interpolate linearly, in place: a new array would not be in the cache."""
+    """Interpolate linearly, in place because a new array would not be in the cache."""
     b -= a
     b *= weight
     a += b

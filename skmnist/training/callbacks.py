@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # Types of the attributes that a callback keeps after training.
-PLAIN = (bool, int, float, str, np.generic, type(None))
+PLAIN = (bool, int, float, str, np.generic, np.ndarray, type(None))
 
 
 def epoch_tasks(
@@ -107,9 +107,9 @@ def lend(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
     """Reset callbacks after training, except their results.
 
     A callback given as an instance is a parameter of the estimator, which is cloned and
-    pickled. After training, it keeps attributes of numbers and strings, and of lists,
-    tuples and dicts of them, such as `stopped_epoch`. All others, such as the model,
-    copies of its weights and open files, are set back to their values before.
+    pickled. It keeps attributes of numbers, strings and arrays, and lists, tuples and
+    dicts of them, such as `stopped_epoch`. All others, such as the model, open files
+    and `best_weights`, are set back to their values before training.
     """
     before = [dict(vars(callback)) for callback in callbacks]
     try:
@@ -117,7 +117,8 @@ def lend(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
     finally:
         for callback, attributes in zip(callbacks, before, strict=True):
             for name, value in vars(callback).items():
-                if all(isinstance(leaf, PLAIN) for leaf in keras.tree.flatten(value)):
+                leaves = keras.tree.flatten(value)
+                if name != "best_weights" and all(isinstance(i, PLAIN) for i in leaves):
                     attributes[name] = value
             vars(callback).clear()
             vars(callback).update(attributes)
