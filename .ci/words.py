@@ -21,25 +21,25 @@ BANNED = {
     r"lines? of writing": "text line",
     r"squared paper": "grid paper",
     r"slanted": "sheared",
-    r"but for ": "except",
+    r"but for": "except",
     r"beside": "next to, compared with, in addition to",
     r"(goes|go|went|going) on (from|training)": "continue, warm start, fine-tune",
     r"kept aside": "held out",
     r"in vain": "without effect",
     r"by heart": "overfit",
     r"t(old|ell|ells|elling)( [a-z]+){0,3} apart": "split, distinguish",
-    r"is no [a-z]+ ": "is not a",
+    r"is no [a-z]+": "is not a",
     r"are none": "are not",
     r"for ever": "without end, indefinitely",
-    r"refus(e|es|ed|al|ing)\b": "raise, reject",
-    r"damaged?\b": "corrupt",
+    r"refus(e|es|ed|al|ing)": "raise, reject",
+    r"damaged?": "corrupt",
     r"cut short": "truncated",
-    r'(#|""")\s?What ': "an imperative verb, or a noun",
+    r'(#|""")\s?What': "an imperative verb, or a noun",
 }
 # (File, exact phrase): the reason why it stays.
 ALLOWED: dict[tuple[str, str], str] = {}
-# Not prose: pictures, arrays, and this list.
-SKIPPED = {".jpg", ".png", ".npz", ".ico"}
+# Pictures, arrays, legal text, and this list.
+SKIPPED = (".jpg", ".png", ".npz", ".ico", "LICENSE", ".ci/words.py")
 
 
 def findings(name: str) -> list[str]:
@@ -47,7 +47,8 @@ def findings(name: str) -> list[str]:
     text = Path(name).read_text(encoding="utf-8")
     found = []
     for pattern, advice in BANNED.items():
-        expression = r"\b" * pattern[0].isalpha() + pattern.replace(" ", r"[\s#]+")
+        spaced = pattern.replace(" ", r"[\s#]+")
+        expression = rf"(?<!\w)(?:{spaced})(?!\w)"
         for match in re.finditer(expression, text, re.IGNORECASE):
             phrase = " ".join(match[0].split())
             if (name, phrase) not in ALLOWED:
@@ -61,8 +62,8 @@ def main() -> int:
     files = sys.argv[1:]
     if not files:
         files = subprocess.check_output(["git", "ls-files"], text=True).split()
-    prose = [name for name in files if Path(name).suffix not in SKIPPED]
-    found = [m for name in prose if name != ".ci/words.py" for m in findings(name)]
+    prose = [name for name in files if not name.endswith(SKIPPED)]
+    found = [message for name in prose for message in findings(name)]
     print(*found, sep="\n")
     return bool(found)
 

@@ -8,7 +8,7 @@ import sys
 def run_python(code, *args, flags=(), check=True, **environment):
     """Run `code` with `python -c`, and return the completed process.
 
-    Entries of `environment` that are None are removed. With `check`, an exit code
+    A value of None in `environment` removes the variable. With `check`, an exit code
     other than 0 fails the test and shows standard error.
     """
     variables = os.environ | environment

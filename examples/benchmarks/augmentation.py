@@ -17,8 +17,8 @@ from speed import describe_machine, seconds, spread
 from skmnist import fetch_mnist, flatten_and_scale, make_pipeline
 from skmnist.training.augmentation import distort, draw
 
-BATCH = 2048  # what a call of the compiled loop gets
-# As near to strength 1 as each can be set.
+BATCH = 2048  # rows per call of the compiled loop
+# The closest settings to augmentation=1.0.
 LAYERS = {
     "RandomRotation": keras.layers.RandomRotation(11 / 360, fill_mode="constant"),
     "RandomZoom": keras.layers.RandomZoom(0.12, 0.12, fill_mode="constant"),
@@ -49,7 +49,7 @@ def with_keras(layer, X):
 
 
 def compiles(layer, X):
-    """Tell whether XLA compiles a layer."""
+    """Return whether XLA compiles a layer."""
     call = tf.function(lambda x: layer(x, training=True), jit_compile=True)
     try:
         call(tf.constant(X[:32].reshape(-1, 28, 28, 1)))
@@ -59,7 +59,7 @@ def compiles(layer, X):
 
 
 def seconds_of_an_epoch(X, y, batch_size, augmentation):
-    """Return what one epoch more takes, the program being compiled."""
+    """Return the time of one more epoch, without compilation."""
     pipe = make_pipeline(
         batch_size=batch_size, augmentation=augmentation, random_state=0
     )

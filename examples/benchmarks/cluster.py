@@ -1,4 +1,4 @@
-"""Time what a Dask cluster of two workers on this machine costs besides the fits.
+"""Measure the overhead of a Dask cluster of two workers on this machine.
 
 python examples/benchmarks/cluster.py --repeats 3
 """
@@ -39,8 +39,8 @@ def fit_once(X, y):
     make_pipeline(epochs=1).fit(X, y)
 
 
-def search_for_nothing():
-    """Search with a classifier that takes no time, in 60 fits."""
+def search_dummy():
+    """Run a search of 60 fits of a classifier that takes almost no time."""
     grid = {"random_state": range(TASKS // 3)}
     search = GridSearchCV(DummyClassifier(), grid, cv=3, refit=False)
     search.fit(np.zeros((300, 1)), np.arange(300) % 2)
@@ -67,11 +67,11 @@ def main():
                     sent = client.scatter(images, broadcast=True)
                 del sent
             with joblib.parallel_config("dask"):
-                search_for_nothing()
+                search_dummy()
                 with timed("each task on the cluster, ms", results, 1e3 / TASKS):
-                    search_for_nothing()
+                    search_dummy()
             with timed("each task without one, ms", results, 1e3 / TASKS):
-                search_for_nothing()
+                search_dummy()
             sent = client.scatter([X, y], broadcast=True)
             client.submit(fit_once, *sent).result()
             name = "memory of a worker that has fitted on MNIST, MB"

@@ -1,12 +1,12 @@
-"""Measure what learning a hand gains, on the hands that are read worst.
+"""Measure the gain of fine-tuning on one writer, for the writers with most errors.
 
     SKMNIST_DATA=... python examples/benchmarks/hands.py FOLDER
 
-The folder has a labels.csv with the columns file, kind, label and source. Beside its
-sources there are the four writers of scikit-learn's bundled digits that the network was
-not trained on. Each half of a source's pictures is read after learning the other half,
-so that no picture is read by a network that has seen it; the halves are drawn five
-times. MNIST's test images tell what is forgotten.
+The folder has a labels.csv with the columns file, kind, label and source. In addition
+to its sources, there are the four writers of scikit-learn's bundled digits that the
+bundled model was not trained on. The model is fine-tuned on one half of the pictures of
+a source and tested on the held-out half, for both halves of five random splits. The
+accuracy on MNIST's test images shows how much the model forgets.
 """
 
 import argparse
@@ -21,11 +21,10 @@ from sklearn.model_selection import StratifiedKFold
 from skmnist import fetch_mnist, load_pretrained, to_mnist_format
 
 EPOCHS = 20
-
 REPEATS = 5
-# Sources with at least as many pictures, and each label twice.
+# Minimum number of pictures of a source. Each label must occur twice.
 FEWEST = 20
-# Where the bundled digits by the last four writers begin.
+# Index of the first bundled digit of each of the last four writers.
 WRITERS = {1287: "writer 11", 1415: "writer 12", 1545: "writer 13", 1667: "writer 14"}
 
 
@@ -39,7 +38,7 @@ def read_folder(folder):
 
 
 def read_bundled():
-    """Return the same of the bundled digits by the last four writers."""
+    """Return images, labels and writers of the last four writers' bundled digits."""
     digits, begin = load_digits(), min(WRITERS)
     X = [to_mnist_format(image / 16) for image in digits.images[begin:]]
     places = np.searchsorted(
@@ -50,7 +49,7 @@ def read_bundled():
 
 
 def learn_hand(X, y):
-    """Go on from the trained network, as examples/plot_own_hand.py does."""
+    """Fine-tune the bundled model, as examples/plot_own_hand.py does."""
     pipe = load_pretrained(trainable=True)
     X = pipe["preprocess"].transform(X)
     for _ in range(EPOCHS):
@@ -59,7 +58,7 @@ def learn_hand(X, y):
 
 
 def log_losses(pipe, X, y):
-    """Return the log loss of each image, and whether it is read wrongly."""
+    """Return the log loss of each image, and whether its label is wrong."""
     proba = pipe.predict_proba(X)
     right = proba[np.arange(len(y)), y]
     return np.array([-np.log(np.maximum(right, 1e-7)), proba.argmax(axis=1) != y])

@@ -1,10 +1,10 @@
-"""Measure how soon after a stroke the page shows what was read.
+"""Measure the time from a stroke to the digits that the web page shows.
 
 python examples/benchmarks/page.py --strokes 20
 
-A browser draws a 7 and a 1, and starts anew. The time from the end of each stroke to
-the new text is taken in the page itself. It takes Playwright, and Chromium on the path
-or where CHROMIUM says.
+A browser draws a 7 and a 1, clears the page and repeats. The page itself measures the
+time from the end of each stroke to the new text. Needs Playwright, and Chromium on the
+path or at CHROMIUM.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def measure(browser, address, size, strokes):
     page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
     page.add_init_script(WATCH)
     page.goto(address)
-    # The first pays for what is loaded once.
+    # The first strokes load the model and are not counted.
     for _ in range(strokes // 2 + 1):
         for stroke, text in ((SEVEN, "7"), (ONE, "71")):
             draw(page, stroke)

@@ -1,9 +1,10 @@
-"""Read a folder of people's own pictures of digits, and digits that touch.
+"""Measure the accuracy on a folder of pictures, and on touching digits.
 
 python examples/benchmarks/pictures.py FOLDER --model FILE.skops
 
-FOLDER holds a labels.csv with the columns file, kind and label: pictures of one digit,
-and, where the kind is multi, of several, with a space between lines of writing.
+FOLDER contains a labels.csv with the columns file, kind and label. Pictures of the kind
+multi have several digits, with a space between text lines in the label; the others have
+one digit.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def accuracy_of_single(model, folder, rows, prepare=to_mnist_format):
 
 
 def text_of(model, picture):
-    """Return what is read from a picture, with a space between lines."""
+    """Return the digits read from a picture, with a space between text lines."""
     digits = find_digits(picture, estimator=model)
     labels = model.predict(digits.images) if len(digits) else np.array([], int)
     lines = [labels[digits.lines == line] for line in np.unique(digits.lines)]
@@ -111,10 +112,10 @@ def accuracy_of_digit_recognizer(folder, rows):
 
 
 def touching(n_digits, n_pictures, seed=0):
-    """Make pictures of MNIST's test images pushed together, and what they show.
+    """Yield pictures of touching digits from MNIST's test images, and their labels.
 
-    Each but the first is moved to the left until, where it comes nearest to the one
-    before, its ink lies 1, 2 or 3 pixels over that.
+    Each digit after the first is moved to the left until its ink overlaps that of the
+    previous one by 1, 2 or 3 pixels in one row.
     """
     _, (X, y) = fetch_mnist()
     rng = np.random.default_rng(seed)
@@ -125,9 +126,9 @@ def touching(n_digits, n_pictures, seed=0):
 
 
 def push_together(images, depths):
-    """Put digits beside each other, each some pixels into the one before.
+    """Put digits next to each other, each overlapping the previous one by some pixels.
 
-    Returns an image for each of them, (n_digits, 28, width), with all others left out.
+    Returns an image for each digit alone, (n_digits, 28, width).
     """
     digits = [image[:, (image > 127).any(axis=0).nonzero()[0]] for image in images]
     owners = np.zeros((len(digits), 28, sum(d.shape[1] for d in digits)), np.uint8)
@@ -143,7 +144,7 @@ def push_together(images, depths):
 
 
 def _overlap(left, right, depth):
-    """Return by how many columns two have to overlap so that ink does, by `depth`."""
+    """Return how many columns of two images overlap if their ink does by `depth`."""
     a, b = left > 127, right > 127
     both = a.any(axis=1) & b.any(axis=1)
     between = a[:, ::-1].argmax(axis=1) + b.argmax(axis=1)  # free pixels in each row

@@ -1,9 +1,9 @@
-"""Time a grid search over units and epochs, and what is shipped of its result.
+"""Time a grid search over units and epochs, and loading the saved result.
 
 The grid (units 64, 128, 256; 2, 4, 8 epochs; 3 folds of 12,000 images of MNIST: 27 fits
-and the final one) is searched in several ways, each in a process of its own, in turn
-and as often as asked. Starting workers counts, importing TensorFlow in the first
-process does not.
+and the final one) is searched in several ways in turn, each in its own process, and
+repeated. The time includes the start of workers, but not the import of TensorFlow in
+the first process.
 
     python examples/benchmarks/search.py --repeats 3
 """
@@ -38,10 +38,10 @@ from speed import (
 from skmnist import fetch_mnist, to_sklearn
 
 UNITS, EPOCHS, IMAGES = [64, 128, 256], [2, 4, 8], 12000
-# Names with a star: TensorFlow, which takes a thread for each core in each process, is
-# limited to one.
+# In the ways with a star, TensorFlow uses one thread per process instead of one per
+# core.
 WAYS = {
-    # Name: library, joblib backend, whether epochs are kept.
+    # Name: library, joblib backend, whether epochs are cached.
     "scikeras": ("scikeras", "sequential", False),
     "scikeras, 2 processes": ("scikeras", "loky", False),
     "scikeras, 2 processes*": ("scikeras", "loky", False),
@@ -176,7 +176,7 @@ def run_growth():
     return {"MB": after[-1] - after[8]}
 
 
-# What a fresh process does with the file and the image it is given.
+# File: code with which a new process loads the file and classifies the image.
 FORMATS = {
     "Keras, joblib": "import joblib; y = joblib.load(file).predict(X)",
     "exported, joblib": "import joblib; y = joblib.load(file).predict(X)",

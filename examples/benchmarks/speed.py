@@ -1,9 +1,9 @@
 """Time skmnist and its peers on the first lesson: MNIST, 784-512-512-10, batch 32.
 
-Each system runs in a process of its own, from uint8 images to labels, all of them in
-turn and as often as asked. TensorFlow is imported before the clock starts. Beside them
-stands the machine's floor: the multiplications of the epochs alone, at the rate NumPy
-reaches on a large float32 product in the same run.
+Each system runs in its own process, from uint8 images to labels, in turn, and this is
+repeated. TensorFlow is imported before the clock starts. For comparison, the floor of
+the machine is the time of the multiplications of the epochs alone, at the rate that
+NumPy reaches on a large float32 product in the same run.
 
     python examples/benchmarks/speed.py --repeats 3 --picture speed.svg
 """
@@ -29,8 +29,8 @@ from skmnist import fetch_mnist, flatten_and_scale
 
 SYSTEMS = ["skmnist", "Keras", "scikeras", "MLPClassifier", "skorch"]
 WEIGHTS = 784 * 512 + 512 * 512 + 512 * 10
-# Per image and epoch: a product forward, one for the gradient of the weights, and one,
-# but for the first layer, for the gradient of the layer's input.
+# Per image and epoch: a product in the forward pass, one for the gradient of the
+# weights, and, except in the first layer, one for the gradient of the layer's input.
 FLOP_PER_IMAGE = 2 * (3 * WEIGHTS - 784 * 512)
 
 
