@@ -13,8 +13,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
-from skmnist._keras import check_threads
-
 if TYPE_CHECKING:
     from skmnist.classifier import MNISTClassifier
 
@@ -71,6 +69,7 @@ def to_sklearn(pipeline: "Pipeline | MNISTClassifier") -> Pipeline | MLPClassifi
     >>> exported.score(X_test, y_test) == pipe.score(X_test, y_test)
     True
     """
+    from skmnist._keras import check_threads
     from skmnist._pickling import SavedModel
     from skmnist.classifier import MNISTClassifier
 

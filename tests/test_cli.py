@@ -230,7 +230,6 @@ def test_fit_draws_saves_and_suggests_next_commands(environment, tmp_path, capsy
     assert lines[-2] == f"test accuracy: {accuracy:.4f}"
 
 
-@pytest.mark.xfail(reason="fit does not yet keep the finished epochs")
 def test_fit_interrupted_saves_the_finished_epochs(environment, tmp_path):
     file = tmp_path / "model.joblib"
     with start(environment, "--epochs", 100_000, "--save", file) as process:

@@ -11,6 +11,7 @@ CASES = {
     "package": ("import skmnist, skmnist.cli", (*TENSORFLOW, "sklearn", "PIL")),
     "plots": ("import skmnist.plots", (*TENSORFLOW, "sklearn", "matplotlib")),
     "export": ("from skmnist import to_sklearn", TENSORFLOW),
+    "load_pretrained": ("import skmnist; skmnist.load_pretrained()", TENSORFLOW),
     "fetch_mnist": (
         "import skmnist\ntry: skmnist.fetch_mnist('no/such')\nexcept OSError: pass",
         (*TENSORFLOW, "sklearn"),
