@@ -1,18 +1,21 @@
 """Read the digits of a picture in one call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmnist.pictures import _cut_out, find_digits
+from skmnist.pictures import find_on_page
 from skmnist.pictures.binarization import find_ink
 from skmnist.pictures.decoding import Picture, describe, read_colours
 from skmnist.pictures.normalization import as_mnist
-from skmnist.pictures.segmentation import find_pieces, one_digit
+from skmnist.pictures.segmentation import cut_out, find_components, one_digit
 from skmnist.pretrained import DenseNetwork, read_network
+
+# Exponent of the bundled model's probabilities, next to the detector's.
+WEIGHT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,17 +160,31 @@ def read_digits(
     >>> reading.boxes.tolist()
     [[100, 50, 107, 150], [220, 40, 226, 160]]
     """
+    bundled = estimator is None
     estimator = check_estimator(estimator)
     colours = read_colours(picture)
+    detected = None
     if single:
         images, boxes = _one_digit(colours.values, describe(picture))
         lines = np.zeros(1, dtype=np.int64)
     else:
-        digits = find_digits(colours.values, estimator=estimator)
-        images, boxes, lines = digits.images, digits.boxes, digits.lines
+        page = find_on_page(colours.values)
+        images, boxes, lines = page.images, page.boxes, page.lines
+        detected = page.probabilities
     scale = np.tile(np.divide(colours.size, colours.values.shape[1::-1]), 2)
     boxes = np.rint(boxes * scale).astype(np.int64)
-    return classify_images(images, estimator, boxes, lines, colours.size)
+    reading = classify_images(images, estimator, boxes, lines, colours.size)
+    if detected is None:
+        return reading
+    if bundled:
+        # Two networks, of different errors: the detector and the bundled model.
+        product = reading.probabilities**WEIGHT * detected[:, :10]
+        total = product.sum(axis=1, keepdims=True)
+        probabilities = (product / np.maximum(total, 1e-30)).astype(np.float32)
+        labels = reading.classes[probabilities.argmax(axis=1)]
+        reading = replace(reading, labels=labels, probabilities=probabilities)
+    confidence = reading.probabilities.max(axis=1) * (1 - detected[:, 10])
+    return replace(reading, confidence=confidence.astype(np.float32))
 
 
 def read_image_array(images: NDArray[Any], estimator: Any = None) -> Reading:
@@ -226,11 +243,11 @@ def _one_digit(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the most prominent mark as an image, and its box."""
     ink = find_ink(colours)
-    labels, pieces = find_pieces(ink)
+    labels, pieces = find_components(ink)
     digit = one_digit(pieces, ink.shape)
     if digit is None:
         raise ValueError(f"No ink was found in {name}: it looks blank.")
-    image = as_mnist(_cut_out(ink, labels, digit))
+    image = as_mnist(cut_out(ink, labels, digit))
     return image[np.newaxis], np.array([digit.box])
 
 

@@ -110,8 +110,7 @@ def make_app(model: Any) -> Starlette:
     body over 20 MB, 415 for a body that is not a picture, 503 for a picture that takes
     too long to read.
     """
-    estimator = check_estimator(model)
-    estimator.predict_proba(np.zeros((1, 28, 28), np.uint8))
+    check_estimator(model).predict_proba(np.zeros((1, 28, 28), np.uint8))
     html = resources.files("skmnist.app").joinpath("page.html").read_text("utf-8")
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -126,7 +125,7 @@ def make_app(model: Any) -> Starlette:
         async with slots:
             try:
                 answer = await asyncio.wait_for(
-                    asyncio.to_thread(_read, estimator, body), DEADLINE
+                    asyncio.to_thread(_read, model, body), DEADLINE
                 )
             except TimeoutError:
                 raise HTTPException(

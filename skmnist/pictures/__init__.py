@@ -10,18 +10,25 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from scipy import ndimage
 
 from skmnist.pictures.binarization import find_ink
 from skmnist.pictures.decoding import Picture, describe, read_colours
+from skmnist.pictures.detection import Detections, detect
 from skmnist.pictures.normalization import as_mnist
-from skmnist.pictures.segmentation import Piece, digits_in_lines, find_pieces, one_digit
-from skmnist.pictures.splitting import Glyph, split_touching
+from skmnist.pictures.segmentation import (
+    cut_out,
+    find_components,
+    ink_of_digits,
+    one_digit,
+    text_lines,
+    typical_height,
+    without_rest,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +115,11 @@ def to_mnist_format(picture: Picture) -> NDArray[np.uint8]:
     (5, 24, 13, 14)
     """
     ink = find_ink(read_colours(picture).values)
-    labels, pieces = find_pieces(ink)
+    labels, pieces = find_components(ink)
     digit = one_digit(pieces, ink.shape)
     if digit is None:
         raise ValueError(f"No ink was found in {describe(picture)}: it looks blank.")
-    return as_mnist(_cut_out(ink, labels, digit))
+    return as_mnist(cut_out(ink, labels, digit))
 
 
 def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
@@ -123,10 +130,9 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
     picture : path, binary file, Pillow image or ndarray
         As `to_mnist_format` takes it, but with any number of digits, in any number of
         lines of writing.
-    estimator : fitted classifier, default=None
-        With a ``predict_proba`` that takes images of shape (n, 28, 28): digits that
-        touch are split where it is surer of the parts than of the whole. None leaves
-        together what hangs together.
+    estimator : object, default=None
+        Not used: touching digits are separated without a classifier. Accepted so that
+        calls of earlier versions work.
 
     Returns
     -------
@@ -136,8 +142,7 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
     Raises
     ------
     ValueError, TypeError, OSError
-        As `to_mnist_format`, except that a blank picture is no error; and TypeError
-        if `estimator` has no ``predict_proba``.
+        As `to_mnist_format`, except that a blank picture is not an error.
 
     Examples
     --------
@@ -151,29 +156,44 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
     >>> digits.boxes.tolist()
     [[100, 50, 107, 150], [220, 40, 226, 160]]
     """
-    if estimator is not None and not hasattr(estimator, "predict_proba"):
-        raise TypeError(
-            "estimator must have predict_proba, to say how sure it is; "
-            f"{type(estimator).__name__} has none."
-        )
     colours = read_colours(picture)
-    ink = find_ink(colours.values)
-    labels, pieces = find_pieces(ink)
-    lines = digits_in_lines(pieces, ink.shape)
-    found = [
-        (Glyph(_cut_out(ink, labels, digit), digit.box), number)
-        for number, line in enumerate(lines)
-        for digit in line
-    ]
-    if estimator is not None:
-        found = split_touching(found, estimator)
-    scale = np.divide(colours.size, ink.shape[::-1])
-    boxes = np.array([glyph.box for glyph, _ in found]).reshape(-1, 4)
-    images = np.array([glyph.image for glyph, _ in found], dtype=np.uint8)
-    return Digits(
-        images.reshape(-1, 28, 28),
-        np.rint(boxes * np.tile(scale, 2)).astype(np.int64),
-        np.array([number for _, number in found], dtype=np.int64),
+    page = find_on_page(colours.values)
+    scale = np.tile(np.divide(colours.size, colours.values.shape[1::-1]), 2)
+    return Digits(page.images, np.rint(page.boxes * scale).astype(np.int64), page.lines)
+
+
+class Page(NamedTuple):
+    """The digits of a page, in reading order, and the detector's answer for each.
+
+    `probabilities` has 11 columns, the last for "not a digit"; `boxes` are in pixels of
+    the colours.
+    """
+
+    images: NDArray[np.uint8]
+    boxes: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+def find_on_page(colours: NDArray[np.float32]) -> Page:
+    """Find the digits in an upright picture of shape (h, w, 3), from 0 to 1."""
+    ink = find_ink(colours)
+    labels, components = find_components(ink)
+    if components:
+        height = typical_height(components, ink.shape)
+        found = detect(without_rest(ink, labels, components), height)
+    else:
+        found = Detections.empty()
+    cut = list(ink_of_digits(ink, labels, found.boxes))
+    seen = [number for number, part in enumerate(cut) if part is not None]
+    lines = text_lines(found.boxes, seen)
+    order = [number for line in lines for number in line]
+    parts = [part for number in order if (part := cut[number])]
+    return Page(
+        images=np.array([as_mnist(i) for i, _ in parts], np.uint8).reshape(-1, 28, 28),
+        boxes=np.array([box for _, box in parts], np.int64).reshape(-1, 4),
+        lines=np.repeat(np.arange(len(lines)), [len(line) for line in lines]),
+        probabilities=found.probabilities[order],
     )
 
 
@@ -256,15 +276,3 @@ def _is_picture(file: Path) -> bool:
     except UnidentifiedImageError:
         return False
     return True
-
-
-def _cut_out(
-    ink: NDArray[np.float32], labels: NDArray[np.int32], digit: Piece
-) -> NDArray[np.float32]:
-    """Return the digit's own ink within its box, with a pixel around it."""
-    left, top, right, bottom = digit.box
-    own = np.zeros((bottom - top + 2, right - left + 2), dtype=bool)
-    own[1:-1, 1:-1] = np.isin(labels[top:bottom, left:right], digit.labels)
-    around = np.pad(ink, 1)[top : bottom + 2, left : right + 2]
-    # The soft edge of a stroke lies just outside of what hangs together.
-    return np.where(ndimage.binary_dilation(own, np.ones((3, 3))), around, 0)

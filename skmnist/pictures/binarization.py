@@ -17,6 +17,11 @@ WINDOWS = (1.0, 0.25, 0.12, 0.06)
 NARROWEST = 6
 # How much better a narrower one has to be, as a part of the variance explained.
 BETTER = 0.05
+# Neighbourhoods that colours are compared with, as divisors of the longer side.
+PARTS = (2, 8, 16)
+# A table or a shadow fills more of the border of a photo, whose shorter side has more
+# pixels.
+TABLE, PHOTO = 0.25, 200
 # Pixels along the shorter side on which light, which has no fine detail, is judged.
 COARSE = 100
 # Pixels from which the levels of paper and ink are found.
@@ -48,11 +53,19 @@ def find_ink(colours: Floats) -> Floats:
             break
         absorbed = 1 - grey / _paper(grey, window)
         found = _two_levels(absorbed[::step, ::step])
+        if window == 1 and _is_table(absorbed > (found.paper + found.ink) / 2):
+            continue
         if found.explained > levels.explained + (BETTER if levels.explained else 0):
             best, levels = absorbed, found
     if not levels.explained:
         return np.zeros_like(grey)
     return np.clip((best - levels.paper) / (levels.ink - levels.paper), 0, 1)
+
+
+def _is_table(dark: NDArray[np.bool_]) -> bool:
+    """Return whether dark pixels are what a sheet lies on, or a shadow, in a photo."""
+    border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
+    return min(dark.shape) > PHOTO and float(border.mean()) > TABLE
 
 
 def _coarse(image: Floats) -> Floats:
@@ -70,15 +83,23 @@ def _project(colours: Floats) -> Floats:
 
     Its direction is that in which colours differ most from those around them: that
     of brightness for pencil on paper, of blueness for yellow on white. Ink is the
-    rarer, so its side is the one with the longer tail.
+    rarer, so its side is the one with the longer tail. The edge of a sheet on a table
+    has no longer tail if looked at closely, so neighbourhoods of several sizes are
+    tried, and the one with the most skewed distribution counts.
     """
     coarse = _coarse(colours)
-    size = max(3, int(max(coarse.shape[:2]) / 2) | 1)
-    around = ndimage.uniform_filter(coarse, (size, size, 1))
-    differences = (coarse - around).reshape(-1, 3)
-    axis = np.linalg.eigh(differences.T @ differences)[1][:, -1]
-    if ((differences @ axis) ** 3).sum() > 0:
-        axis = -axis
+    longest = -1.0
+    for part in PARTS:
+        size = max(3, int(max(coarse.shape[:2]) / part) | 1)
+        if part > PARTS[0] and size < NARROWEST:
+            break
+        around = ndimage.uniform_filter(coarse, (size, size, 1))
+        differences = (coarse - around).reshape(-1, 3)
+        direction = np.linalg.eigh(differences.T @ differences)[1][:, -1]
+        along = differences @ direction
+        skew = (along**3).mean() / max((along**2).mean(), 1e-12) ** 1.5
+        if abs(skew) > longest:
+            longest, axis = abs(skew), -direction if skew > 0 else direction
     axis = axis / np.abs(axis).sum()
     return np.asarray(colours @ axis - axis[axis < 0].sum(), dtype=np.float32)
 

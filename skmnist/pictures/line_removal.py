@@ -22,6 +22,8 @@ MANY = 3
 # The shorter side of a frame in pixels, at least, and the part of its box that is ink,
 # at most.
 SMALLEST, FULLEST = 24, 0.5
+# Components that are looked at as frames at most, the largest ones.
+MOST_FRAMES = 100
 # Of a frame's side: how far its outline and its lines are straight, at least.
 STRAIGHT = 0.8
 # Of a frame's height: the height of what is written into it, at least.
@@ -32,7 +34,13 @@ def find_ruling(mask: Mask) -> Mask:
     """Return which pixels of ink belong to lines of paper, or to frames of digits."""
     ruling = _level_lines(mask) | _level_lines(mask.T).T
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    places = ndimage.find_objects(labels)
+    for number in np.argsort(areas)[: -MOST_FRAMES - 1 : -1]:
+        if areas[number] < SMALLEST:
+            break
+        place = places[number - 1]
         if min(side.stop - side.start for side in place) >= SMALLEST:
             ruling[place] |= _frame_lines(labels[place] == number, mask[place])
     return ruling

@@ -1,0 +1,197 @@
+"""Detect and classify digits in ink with a small convolutional network, in NumPy.
+
+The network is a space displacement network (LeCun et al., "Gradient-Based Learning
+Applied to Document Recognition", Proceedings of the IEEE 86 (1998), section VII): it
+sees all of a strip of ink at once and says, for each cell of 4x2 pixels, whether a
+digit is centred there, which one, and how far away its four sides are. So touching
+digits need no splitting, and marks that are not digits are left out. The network was
+trained by `examples/train_reader.py`.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from skmnist.pretrained import read_layers, write_layers
+
+Floats = NDArray[np.float32]
+
+# Written by examples/train_reader.py.
+FILE = Path(__file__).with_name("detection.npz")
+# Height in pixels at which the network knows digits best.
+HEIGHT = 20
+# Rows and columns of ink for each cell of the answer.
+CELL = (4, 2)
+# Pixels in which the network gives the distance of a digit's sides.
+SIDES = 16
+# Strides and dilation of each convolution.
+STRIDES = ((2, 2), (2, 1), (1, 1), (1, 2), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1))
+DILATION = ((1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (1, 2), (1, 2), (1, 1), (1, 1))
+# Boxes that overlap by more, as intersection over union, are of the same digit.
+SAME = 0.3
+# Cells that are less probably a digit's are not looked at.
+LEAST = 0.05
+# Marks that are more probably no digit are left out.
+REJECTED = 0.35
+# Text is looked at in these sizes, relative to its estimated height.
+SCALES = (0.9, 1.15)
+# Pixels of a page that the network sees at most, and cells that are merged at most.
+MAX_AREA, MAX_CELLS = 700_000, 10_000
+# Pixels around ink that the network sees, and blank pixels between two regions.
+MARGIN, GAP = 10, 24
+
+
+class Detections(NamedTuple):
+    """Digits found: left, top, right and bottom of each, and class probabilities.
+
+    The last of 11 classes is "no digit".
+    """
+
+    boxes: Floats
+    probabilities: Floats
+
+    @classmethod
+    def empty(cls) -> "Detections":
+        """Return the detections of a blank page."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros((0, 11), np.float32))
+
+
+def detect(ink: Floats, height: float) -> Detections:
+    """Detect the digits in ink of shape (h, w), from 0 to 1, of a text height.
+
+    Boxes are in pixels of the ink.
+    """
+    boxes = [np.zeros((0, 4), np.float32)]
+    probabilities = [np.zeros((0, 11), np.float32)]
+    for relative in SCALES:
+        scale = relative * HEIGHT / height
+        scale = min(scale, math.sqrt(MAX_AREA / ink.size))
+        size = [max(1, round(n * scale)) for n in ink.shape[::-1]]
+        scaled = Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR)
+        page = np.pad(np.asarray(scaled), MARGIN)
+        for region in regions(page > 0.2):
+            found, p = detect_in(page[region])
+            corner = region[1].start - MARGIN, region[0].start - MARGIN
+            relative_to_page = (found + np.tile(corner, 2)) / np.tile(size, 2)
+            boxes.append(relative_to_page.astype(np.float32))
+            probabilities.append(p)
+    everywhere = np.concatenate(boxes) * np.tile(ink.shape[::-1], 2)
+    merged = suppress(everywhere.astype(np.float32), np.concatenate(probabilities))
+    digits = merged.probabilities[:, 10] < REJECTED
+    return Detections(merged.boxes[digits], merged.probabilities[digits])
+
+
+def regions(mask: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
+    """Yield the parts of a page that hold ink, parted by blank rows and columns."""
+    for rows in _runs(np.asarray(mask.any(axis=1))):
+        for columns in _runs(np.asarray(mask[rows].any(axis=0))):
+            yield rows, columns
+
+
+def _runs(filled: NDArray[np.bool_]) -> Iterator[slice]:
+    """Yield runs of what is filled, with a margin, joined where they are near."""
+    places = np.flatnonzero(filled)
+    if len(places):
+        ends = np.flatnonzero(np.diff(places) > GAP)
+        starts, stops = places[[0, *(ends + 1)]], places[[*ends, -1]]
+        for start, stop in zip(starts, stops, strict=True):
+            yield slice(max(start - MARGIN, 0), stop + MARGIN)
+
+
+def detect_in(ink: Floats) -> tuple[Floats, Floats]:
+    """Return the box and the class probabilities of each cell that is a digit's."""
+    logits, sides = answer(ink)
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    row, column = np.nonzero(1 - p[..., 10] > LEAST)
+    p, sides = p[row, column], sides[row, column] * SIDES
+    x, y = (column + 0.5) * CELL[1], (row + 0.5) * CELL[0]
+    centre = np.stack([x, y, x, y], axis=1)
+    return centre + sides * np.array([-1, -1, 1, 1]), p
+
+
+def suppress(boxes: Floats, p: Floats) -> Detections:
+    """Merge the answers of the cells of each digit, the most certain ones first."""
+    order = np.argsort(p[:, 10], kind="stable")[:MAX_CELLS]
+    boxes, p = boxes[order], p[order]
+    found, merged = [], []
+    while len(p):
+        low = np.maximum(boxes[0, :2], boxes[:, :2])
+        high = np.minimum(boxes[0, 2:], boxes[:, 2:])
+        common = np.maximum(high - low, 0).prod(axis=1)
+        area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        same = common > SAME * (area[0] + area - common)
+        same[0] = True
+        weights = (1 - p[same, 10]) ** 2
+        found.append(np.average(boxes[same], axis=0, weights=weights))
+        merged.append(np.average(p[same], axis=0, weights=weights))
+        boxes, p = boxes[~same], p[~same]
+    return Detections(
+        np.array(found, np.float32).reshape(-1, 4),
+        np.array(merged, np.float32).reshape(-1, 11),
+    )
+
+
+def answer(ink: Floats) -> tuple[Floats, Floats]:
+    """Return the network's logits (rows, columns, 11) and sides (rows, columns, 4)."""
+    h, w = (-(-n // 8) * 8 for n in ink.shape)
+    x = np.zeros((h, w, 1), np.float32)
+    x[: ink.shape[0], : ink.shape[1], 0] = ink
+    kernels, biases = read_network()
+    for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
+        x = convolve(x, kernel, bias, STRIDES[i], DILATION[i])
+        if i < len(kernels) - 1:
+            np.maximum(x, 0, out=x)
+    cells = x.reshape(h // 4, w // 2, 15)
+    return cells[..., :11], cells[..., 11:]
+
+
+def convolve(
+    x: Floats,
+    kernel: Floats,
+    bias: Floats,
+    strides: tuple[int, int],
+    dilation: tuple[int, int],
+) -> Floats:
+    """Convolve an image (h, w, channels) with a kernel, padded as Keras' "same" is."""
+    kh, kw, n_in, n_out = kernel.shape
+    h, w = x.shape[0] // strides[0], x.shape[1] // strides[1]
+    if kh == kw == 1:
+        return x @ kernel[0, 0] + bias
+    pads = [
+        (total // 2, total - total // 2)
+        for total in (
+            (k - 1) * d + 1 - s
+            for k, d, s in zip((kh, kw), dilation, strides, strict=True)
+        )
+    ]
+    x = np.pad(x, (*pads, (0, 0)))
+    columns = np.empty((h, w, kh * kw, n_in), np.float32)
+    for i in range(kh):
+        for j in range(kw):
+            top, left = i * dilation[0], j * dilation[1]
+            columns[:, :, i * kw + j] = x[
+                top : top + h * strides[0] : strides[0],
+                left : left + w * strides[1] : strides[1],
+            ]
+    flat = columns.reshape(h * w, -1) @ kernel.reshape(-1, n_out)
+    flat += bias
+    return flat.reshape(h, w, n_out)
+
+
+@cache
+def read_network() -> tuple[list[Floats], list[Floats]]:
+    """Return the network's kernels and biases."""
+    kernels, biases, _ = read_layers(FILE)
+    return kernels, biases
+
+
+def save_network(kernels: Sequence[Floats], biases: Sequence[Floats]) -> None:
+    """Write the file of the network, as float16."""
+    write_layers(FILE, kernels, biases)
