@@ -292,7 +292,10 @@ def check_routed(function: str, given: Iterable[str], known: Iterable[str]) -> N
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a question for the nearest known name, if there is one."""
-    found = difflib.get_close_matches(name, list(known), n=1)
+    prefix, _, rest = name.partition("__")
+    prefixes = difflib.get_close_matches(prefix, PREFIXES) if rest else []
+    routed = [f"{prefix}__{rest}" for prefix in prefixes]
+    found = difflib.get_close_matches(name, [*known, *routed], n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
