@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -33,7 +32,7 @@ class Packed:
             return cls(kind, dict(vars(item)))
         cause = None
         try:
-            packed = cls(kind, item.get_config())
+            packed = cls(kind, _replace(item.get_config(), (), None, {}))
             for value in vars(item).values():
                 # Keras would not find a user's own schedule by its name.
                 if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
@@ -97,17 +96,18 @@ def unpack(value: Any) -> Any:
     return _replace(value, Packed, Packed.unpack, {})
 
 
-def _replace(
-    value: Any, kinds: Any, function: Callable[[Any], Any], memo: dict[int, Any]
-) -> Any:
+def _replace(value: Any, kinds: Any, function: Any, memo: dict[int, Any]) -> Any:
     """Replace objects of some classes, wherever they are in a value."""
     if isinstance(value, kinds):
         if id(value) not in memo:
             memo[id(value)] = function(value)
         return memo[id(value)]
-    if type(value) in (list, tuple):
-        return type(value)(_replace(item, kinds, function, memo) for item in value)
-    if type(value) is dict:
+    # Keras' subclasses of list and dict, too, which cannot be pickled.
+    if isinstance(value, list):
+        return [_replace(item, kinds, function, memo) for item in value]
+    if type(value) is tuple:
+        return tuple(_replace(item, kinds, function, memo) for item in value)
+    if isinstance(value, dict):
         return {k: _replace(item, kinds, function, memo) for k, item in value.items()}
     return value
 

@@ -206,7 +206,7 @@ def test_fit_depends_on_the_parameters_of_a_loss_instance(rows):
         ("optimizer", Shrinking(), r"'learning_rate': 0\.02.* from .*0\.05"),
         ("optimizer", keras.optimizers.SGD(NoSchedule()), "NotImplementedError"),
         ("metrics", [Secretive(level=3)], "level=0 instead of 3"),
-        ("metrics", [keras.metrics.CosineSimilarity(axis=0)], "'axis': -1.* 'axis': 0"),
+        ("metrics", [keras.metrics.CosineSimilarity(axis=0)], "'axis': -1.*'axis': 0"),
     ],
     ids=lambda value: getattr(value, "__class__", value).__name__,
 )
