@@ -358,6 +358,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         if not isinstance(cache, str | os.PathLike | joblib.Memory | None):
             expected = "a path, a joblib.Memory or None"
             raise TypeError(f"epoch_cache must be {expected}, got {cache!r}.")
+        for name in ("optimizer", "loss"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} must be a name or object of Keras, got None.")
         check_random_state(self.random_state)
         return options
 
