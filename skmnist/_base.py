@@ -1,8 +1,7 @@
 """A scikeras ``KerasClassifier`` that follows scikit-learn's current conventions.
 
-scikeras 0.13 is its last release. This subclass replaces the parts that do not fit
-scikit-learn any more (docs/scikeras.rst lists them). Private members of scikeras are
-used in `compile_options` and `_make_callbacks` only.
+scikeras 0.13 is its last release. docs/scikeras.rst lists the parts that are replaced.
+Private members of scikeras are used in `compile_options` and `_make_callbacks` only.
 """
 
 import difflib
@@ -36,8 +35,7 @@ from skmnist._pickling import PicklingMixin, pack, unpack
 from skmnist.network import build_network
 from skmnist.training.batches import Batches
 
-# Prefixes of parameters that scikeras passes on to Keras. "model" and "predict" are
-# missing: this classifier builds its network and predicts without scikeras.
+# Prefixes of parameters that scikeras passes on to Keras, except "model", "predict".
 PREFIXES = ("callbacks", "compile", "fit", "loss", "metrics", "optimizer")
 # Parameters that decide which network is built.
 NETWORK = ("units", "activation", "dropout")
@@ -111,8 +109,7 @@ class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
         tags.target_tags.required = True
         return tags
 
-    # scikeras 0.13 prints each parameter on its own line, and its score checks the
-    # dtype of `y` and drops samples of weight 0.
+    # scikeras 0.13 prints a line for each parameter; its score checks the dtype of y.
     __repr__ = BaseEstimator.__repr__
     score = ClassifierMixin.score
 
@@ -202,9 +199,7 @@ class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
         maker._initialize_callbacks()
         return keras.tree.flatten(maker._fit_callbacks)
 
-    def _model(
-        self, options: Mapping[str, Any], n_samples: int, *, new: bool
-    ) -> keras.Model:
+    def _model(self, options: Any, n_samples: int, *, new: bool) -> keras.Model:
         """Return a new model, or the existing one with the current parameters."""
         recipe = self._recipe()
         if new:

@@ -114,7 +114,7 @@ def _replace(value: Any, kinds: Any, function: Any, memo: dict[int, Any]) -> Any
 
 @dataclass(frozen=True, eq=False)
 class SavedModel:
-    """State of a model, besides the parameters it was built and compiled with."""
+    """State of a model that its parameters do not determine."""
 
     # Of the variables of model and optimizer.
     values: list[NDArray[Any]]

@@ -129,9 +129,6 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     length is derived from `epochs`, and weight averaging (`use_ema`), which is
     completed at the end of each call.
 
-    RMSprop and five epochs are those of the first example of F. Chollet, "Deep Learning
-    with Python" (2017), which has one hidden layer.
-
     Examples
     --------
     >>> from skmnist import MNISTClassifier, flatten_and_scale, load_digits_28x28
@@ -250,11 +247,6 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         -------
         self : MNISTClassifier
             The classifier, trained for one more epoch.
-
-        Raises
-        ------
-        ValueError or TypeError
-            If a parameter or the data cannot be used. The classifier is unchanged.
         """
         return self._fit(X, y, sample_weight, classes=classes, incremental=True)
 

@@ -89,11 +89,6 @@ def make_pipeline(
         (n_images, height, width, 1) or (n_images, n_features), of any real
         dtype, and one label for each.
 
-    Raises
-    ------
-    TypeError
-        If the classifier has no such parameter. The message has the nearest name.
-
     Examples
     --------
     >>> from skmnist import load_digits_28x28, make_pipeline

@@ -181,8 +181,8 @@ def test_readers_reject_corrupt_files_or_read_them_correctly(ending, keep, flips
         error = None
         try:
             result = read(file)
-        except (OSError, ValueError) as refusal:
-            error = str(refusal)
+        except (OSError, ValueError) as raised:
+            error = str(raised)
     assert error is None or str(file) in error
     if has_checksum and error is None:
         np.testing.assert_array_equal(values(result), values(read_whole(ending)))
