@@ -1,26 +1,27 @@
-"""A scikeras ``KerasClassifier`` that keeps today's scikit-learn contract.
+"""A scikeras ``KerasClassifier`` that follows scikit-learn's current conventions.
 
-scikeras 0.13 is the last release. What does not fit scikit-learn any more, and what
-never did, is corrected here, in a subclass that knows nothing of digits or of any
-network: a comment says what is wrong in scikeras 0.13, docs/scikeras.rst tells it in
-full. Each correction may go when the oldest scikeras that is supported does it right.
+scikeras 0.13 is its last release. docs/scikeras.rst lists the parts that are replaced.
+Private members of scikeras are used in `compile_options` and `_make_callbacks` only.
 """
 
-import copy
+import difflib
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple, Self
+from numbers import Integral
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scikeras import wrappers
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import ClassifierTags, Tags
-from sklearn.utils._param_validation import validate_parameter_constraints
+from sklearn.utils import ClassifierTags, Tags, check_random_state
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from skmnist._keras import (
     assign,
@@ -30,366 +31,369 @@ from skmnist._keras import (
     state_variables,
     take_over,
 )
-from skmnist._objects import put_together, take_apart
-from skmnist._parameters import (
-    Routed,
-    check_known,
-    check_routed,
-    draw_seed,
-    is_routed,
-    refuse_keyword,
-    to_python,
-)
-from skmnist._pickling import SavedByParts
-from skmnist._weights import mean_weight, weigh
+from skmnist._pickling import PicklingMixin, pack, unpack
+from skmnist.network import build_network
+from skmnist.training.batches import Batches
+
+# Prefixes of parameters that scikeras passes on to Keras, except "model", "predict".
+PREFIXES = ("callbacks", "compile", "fit", "loss", "metrics", "optimizer")
+# Parameters that decide which network is built.
+NETWORK = ("units", "activation", "dropout")
+
+Weights = NDArray[np.float64]
 
 
-class Prepared(NamedTuple):
-    """Data to train on."""
+class Samples(NamedTuple):
+    """Features, class numbers and weights of samples, and the rows to use."""
 
-    # Features, targets and, if not all are the same, weights.
-    arrays: tuple[NDArray[Any], ...]
-    # As validation has them: without the weights of classes, which are for training.
-    held_out: tuple[NDArray[Any], ...]
-    # Those that have a weight.
+    X: NDArray[np.float32]
+    y: NDArray[np.intp]
     rows: NDArray[np.intp]
-    labels: NDArray[Any]
+    # With those of the classes, which count in training only. None: equal weights.
+    weights: NDArray[Any] | None = None
+    # Without those of the classes.
+    given: NDArray[Any] | None = None
+
+    def split(self, share: float, seed: int) -> tuple["Samples", "Samples"]:
+        """Hold out a stratified random share for validation."""
+        rows, held_out = train_test_split(
+            self.rows, test_size=share, stratify=self.y[self.rows], random_state=seed
+        )
+        validation = self._replace(rows=held_out, weights=self.given)
+        return self._replace(rows=rows), validation
 
 
-class KerasClassifier(SavedByParts):
-    """What a classifier around a Keras network has to do, whatever the network.
-
-    A subclass sets its parameters in ``__init__``, those of scikeras that it uses
-    among them, and hands the rest to `_route`. It says in `_build` what network to
-    build, and implements `fit` and `predict_proba` with the methods below: `_check` and
-    `_encode` the data, `_start` or `_go_on` with the model, train, all of it within
-    `_all_or_nothing`.
-    """
-
-    # Parameters.
-
-    # What scikit-learn is to check each of them for.
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
-    # Those that an option of Keras' `fit`, such as `fit__epochs`, may override.
-    _fit_parameters: ClassVar[tuple[str, ...]] = ()
-    # Those that decide which network is built.
-    _network_parameters: ClassVar[tuple[str, ...]] = ()
+class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
+    """Parameters, data checks and the model of a classifier."""
 
     def _route(self, routed: Mapping[str, Any]) -> None:
-        """Take the parameters to pass on, when the subclass has set its own."""
+        """Set the parameters for Keras."""
         # scikeras 0.13 takes any other name for a parameter of a function that builds
         # the model.
-        known = [*vars(self), *Routed.__annotations__]
-        # scikit-learn's check that constructors raise nothing takes the name of
-        # **routed for that of a parameter. `_settings` refuses it.
-        given = {name: routed[name] for name in routed if name != "routed"}
-        check_routed(type(self).__name__, given, known)
+        check_routed(type(self).__name__, routed, parameters_of(type(self))[0])
         self.__dict__.update(routed)
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the constructor, routed ones included."""
+        # scikeras 0.13 returns all attributes, so that a subclass with fewer
+        # parameters cannot be cloned.
+        names, takes_routed = parameters_of(type(self))
+        routed = [name for name in vars(self) if is_routed(name) and takes_routed]
+        return {name: getattr(self, name) for name in sorted([*names, *routed])}
+
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, routed ones such as `optimizer__learning_rate` included.
-
-        Parameters
-        ----------
-        **params
-            Parameters of the constructor.
-
-        Returns
-        -------
-        self : estimator
-            The classifier.
-
-        Raises
-        ------
-        ValueError
-            If there is no such parameter.
-        TypeError
-            If an option of Keras' ``fit`` is not passed on.
-        """
-        routed = {name: value for name, value in params.items() if is_routed(name)}
-        # Past scikeras 0.13, which advises a constructor call that would not work.
-        BaseEstimator.set_params(
-            self, **{name: params[name] for name in params.keys() - routed.keys()}
-        )
-        self._route(routed)
+        """Set parameters, routed ones such as `optimizer__learning_rate` included."""
+        # scikeras 0.13 does not take `callbacks__patience`.
+        names, takes_routed = parameters_of(type(self))
+        for name in params.keys() - names:
+            if not takes_routed or not (is_routed(name) or name == "routed"):
+                problem = f"Invalid parameter {name!r} for {type(self).__name__}"
+                raise ValueError(f"{problem}{nearest(name, names)}")
+        self._route({name: params[name] for name in params.keys() - names})
+        self.__dict__.update(params)
         return self
 
-    def _get_param_names(self) -> list[str]:
-        # scikeras 0.13 returns a generator, which error messages then show.
-        return sorted(super()._get_param_names())
-
-    def _settings(self) -> dict[str, Any]:
-        """Check all parameters, and return those of training."""
-        # scikeras 0.13 checks none: epochs=0 trains nothing.
-        params = to_python(self.get_params(deep=False))
-        if "routed" in params:
-            refuse_keyword(type(self).__name__, "routed", ())
-        settings = {name: params[name] for name in self._fit_parameters} | {
-            name.removeprefix("fit__"): value
-            for name, value in params.items()
-            if name.startswith("fit__") and not name.startswith("fit__callbacks")
+    def _routed(self, *prefixes: str) -> dict[str, Any]:
+        """Return routed parameters by their prefixes."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if is_routed(name) and name.split("__")[0] in prefixes
         }
-        validate_parameter_constraints(
-            self._parameter_constraints,
-            params | settings,
-            caller_name=type(self).__name__,
-        )
-        check_known("optimizer", self.optimizer, keras.optimizers.get, "'adam'")
-        check_known("loss", self.loss, keras.losses.get, "'categorical_crossentropy'")
-        return settings
-
-    # What scikit-learn asks.
 
     def __sklearn_tags__(self) -> Tags:
-        # scikeras 0.13 has only `_more_tags`, which scikit-learn no longer asks, and
-        # `ClassifierMixin` comes too late in its class order to say what we are.
+        # scikeras 0.13 has only `_more_tags`, which scikit-learn ignores since 1.6.
         tags = BaseEstimator.__sklearn_tags__(self)
         tags.estimator_type = "classifier"
         tags.classifier_tags = ClassifierTags()
         tags.target_tags.required = True
         return tags
 
-    # scikeras 0.13 prints every parameter on a line of its own.
+    # scikeras 0.13 prints a line for each parameter; its score checks the dtype of y.
     __repr__ = BaseEstimator.__repr__
-
-    # scikeras 0.13 scores in a way of its own, which checks `y` against the dtype
-    # seen in fit and drops samples of weight 0.
     score = ClassifierMixin.score
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Data of any real dtype.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The most probable labels, of the dtype given to `fit`.
-        """
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Predict the logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Data of any real dtype.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), dtype float32
-            In the order of `classes_`; minus infinity where a probability is 0.
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    # Data.
-
-    _remedy_for_images = "Make each sample a row: X.reshape(len(X), -1)."
-    _remedy_for_one = "To predict one sample, pass X[np.newaxis]."
-
     def _validate(self, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
-        """Let scikit-learn check the data, and add a remedy to what it says."""
-        # scikeras 0.13 refuses dtypes other than that of fit, keeps no names of
-        # features, and lets sparse arrays pass.
+        """Check data with scikit-learn, and add a remedy to its error message."""
+        # scikeras 0.13 rejects other dtypes than that of fit, keeps no feature names,
+        # and accepts sparse arrays.
         try:
             return validate_data(self, X, y, dtype=np.float32, order="C", reset=reset)
         except ValueError as error:
             shape = getattr(X, "shape", ())
             if len(shape) > 2:
-                remedy = self._remedy_for_images
+                remedy = "Flatten images with flatten_and_scale, or use make_pipeline."
             elif not reset and shape and np.prod(shape) == self.n_features_in_:
-                remedy = self._remedy_for_one
+                remedy = "To predict one image, pass X[np.newaxis]."
             else:
                 raise
             raise ValueError(f"{error} {remedy}") from error
 
-    def _check(
+    def _check_labelled(
         self, X: Any, y: Any, classes: ArrayLike | None = None, *, new: bool
-    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        """Check data to train on: for a new model, or for the one that is there."""
+    ) -> Samples:
+        """Check features and labels, for a new model or for the existing one."""
         X, y = self._validate(X, y, reset=new)
         check_classification_targets(y)
-        if new:
-            labels = y if classes is None else classes
-            self.classes_ = LabelEncoder().fit(labels).classes_
-            self._seed = draw_seed(self.random_state)
-            self.history_: dict[str, list[float]] = {}
-            check_two_classes(self.classes_)
-        elif classes is not None and not np.array_equal(
-            np.unique(classes), self.classes_
-        ):
-            raise ValueError(
-                f"classes={classes!r} are not those of the first call,"
-                f" {self.classes_!r}."
-            )
-        return X, y
-
-    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
-        """One-hot encode labels, or number them for a loss that takes numbers."""
-        # scikeras 0.13 does not encode two classes so, which a softmax needs.
         encoder = LabelEncoder()
+        if new:
+            self.classes_ = encoder.fit(y if classes is None else classes).classes_
+        elif classes is not None and list(np.unique(classes)) != list(self.classes_):
+            expected = f"those of the first call, {self.classes_!r}"
+            raise ValueError(f"classes must be {expected}, got {classes!r}.")
         encoder.classes_ = self.classes_
-        numbers = encoder.transform(y)
-        name = getattr(self.loss, "__name__", type(self.loss).__name__)
-        if "sparse" in (self.loss if isinstance(self.loss, str) else name).lower():
-            return numbers
-        return np.eye(len(self.classes_), dtype=np.float32)[numbers]
+        return Samples(X, encoder.transform(y), np.arange(len(y)))
 
-    def _prepare(
+    def _check_training(
         self,
         X: Any,
         y: Any,
-        sample_weight: ArrayLike | None = None,
-        classes: ArrayLike | None = None,
+        sample_weight: Any = None,
+        classes: Any = None,
         *,
         new: bool,
-    ) -> Prepared:
-        """Check, encode and weigh data to train on."""
-        X, y = self._check(X, y, classes, new=new)
-        weights, given = weigh(y, sample_weight, self.class_weight, self.classes_)
+    ) -> Samples:
+        """Check and weigh data to train on, and draw the seed of a new model."""
+        samples = self._check_labelled(X, y, classes, new=new)
+        labels = self.classes_.tolist()
+        weights, given = weigh(samples.y, sample_weight, self.class_weight, labels)
+        rows = samples.rows if weights is None else np.flatnonzero(weights)
+        if new:
+            if classes is None:
+                labels = [labels[number] for number in np.unique(samples.y[rows])]
+            if len(labels) < 2:
+                raise ValueError(
+                    f"y must have two classes or more, got one class, {labels}."
+                )
+            self._seed = draw_seed(self.random_state)
         if new or not hasattr(self, "_mean_weight"):
-            # Weights count beside this one, so that a constant factor changes nothing.
+            # Weights are relative to it, so that a constant factor has no effect.
             self._mean_weight = 1.0 if weights is None else mean_weight(weights)
-        arrays: tuple[NDArray[Any], ...] = (X, self._encode(y))
-        held_out = arrays
         if weights is not None:
-            arrays = *arrays, (weights / self._mean_weight).astype(np.float32)
+            weights = (weights / self._mean_weight).astype(np.float32)
         if given is not None:
-            held_out = *held_out, (given / mean_weight(given)).astype(np.float32)
-        rows = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
-        return Prepared(arrays, held_out, rows, y)
+            given = (given / mean_weight(given)).astype(np.float32)
+        return samples._replace(rows=rows, weights=weights, given=given)
 
-    # The model.
-
-    def _build(self) -> keras.Model:
-        """Build the network, with new weights."""
-        raise NotImplementedError
+    def _batches(self, samples: Samples, model: keras.Model, **options: Any) -> Batches:
+        """Return batches, with targets for the loss of a model."""
+        n_classes = len(self.classes_)
+        targets: NDArray[Any] = samples.y
+        if not takes_numbers(keras.losses.get(model.loss), n_classes):
+            # scikeras 0.13 does not one-hot encode two classes.
+            targets = np.eye(n_classes, dtype=np.float32)[targets]
+        weights = () if samples.weights is None else (samples.weights,)
+        return Batches((samples.X, targets, *weights), samples.rows, **options)
 
     def _recipe(self) -> dict[str, Any]:
         """Return the parameters by which a model is built and compiled."""
-        own = {*self._network_parameters, "optimizer", "loss", "metrics"}
-        routes = {"compile", "loss", "metrics", "optimizer"}
-        return {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name in own or (is_routed(name) and name.split("__")[0] in routes)
-        }
+        names = (*NETWORK, "optimizer", "loss", "metrics")
+        own = {name: getattr(self, name) for name in names}
+        return own | self._routed("compile", "loss", "metrics", "optimizer")
 
-    def _start(self, settings: Mapping[str, Any], n_samples: int) -> None:
-        """Start with a new model, to be trained on a number of samples."""
-        self._n_steps = settings["epochs"] * math.ceil(
-            n_samples / settings["batch_size"]
-        )
-        self._made_of = self._recipe()
-        self.model_ = self._make_model(keras.config.dtype_policy().name)
+    def _make_callbacks(self) -> list[keras.callbacks.Callback]:
+        """Make Keras callbacks of classes and routed parameters."""
+        params = {"callbacks": self.callbacks} | self._routed("callbacks", "fit")
+        maker = wrappers.KerasClassifier(**params)
+        # Private in scikeras 0.13, and its result, too.
+        maker._initialize_callbacks()
+        return keras.tree.flatten(maker._fit_callbacks)
 
-    def _go_on(self) -> None:
-        """Let the model that is there heed parameters that were set since."""
-        # scikeras 0.13 does not look.
-        recipe, made_of = self._recipe(), self._made_of
-        changed = [
-            name
-            for name in recipe | made_of
-            if not _same(recipe.get(name), made_of.get(name))
-        ]
-        for name in self._network_parameters:
-            if name in changed:
-                raise ValueError(
-                    f"{name}={recipe[name]!r} cannot be trained on with: the network"
-                    f" was built with {name}={made_of[name]!r}. Set it back, or fit"
-                    " anew with warm_start=False."
-                )
-        if changed:
-            # Another model, since the old one may be needed if training fails.
-            old, self._made_of = self.model_, recipe
-            self.model_ = self._make_model(old.dtype_policy.name)
-            take_over(self.model_, old)
+    def _model(self, options: Any, n_samples: int, *, new: bool) -> keras.Model:
+        """Return a new model, or the existing one with the current parameters."""
+        recipe = self._recipe()
+        if new:
+            n_steps = math.ceil(n_samples / options["batch_size"])
+            self._made_of, self._n_steps = recipe, options["epochs"] * n_steps
+            return self._make_model(keras.config.dtype_policy().name)
+        # scikeras 0.13 ignores parameters set after the first fit.
+        old = self._made_of
+        changed = {n for n in recipe | old if not same(recipe.get(n), old.get(n))}
+        for name in changed.intersection(NETWORK):
+            raise ValueError(
+                f"{name} must be {old[name]!r} to continue training, got"
+                f" {recipe[name]!r}. Set it back, or fit with warm_start=False."
+            )
+        if not changed:
+            return self.model_
+        self._made_of = recipe
+        model = self._make_model(self.model_.dtype_policy.name)
+        take_over(model, self.model_)
+        return model
 
     def _make_model(self, dtype: str) -> keras.Model:
-        """Build and compile a model, under a dtype policy of Keras."""
-        maker = copy.copy(self)
-        maker.__dict__.update(to_python(self._recipe()))
-        # scikeras 0.13 does not pass parameters on to an optimizer's parameter.
-        name = "optimizer__learning_rate"
-        if inspect.isclass(schedule := getattr(maker, name, None)):
-            options = {
-                routed.removeprefix(f"{name}__"): value
-                for routed, value in maker.__dict__.items()
-                if routed.startswith(f"{name}__")
-            }
-            if "decay_steps" in inspect.signature(schedule).parameters:
-                # If not told otherwise, it lasts as long as training does.
-                options = {"decay_steps": self._n_steps} | options
-            maker.__dict__[name] = schedule(**options)
+        """Build and compile a model under a dtype policy."""
         with dtype_policy(dtype):
-            model = maker._build()
-            model.compile(**maker._get_compile_kwargs())
+            model = self._build_network()
+            model.compile(**compile_options(self._made_of, self._n_steps))
             model.optimizer.build(model.trainable_variables)
         return model
 
-    def _get_compile_kwargs(self) -> dict[str, Any]:
-        kwargs = super()._get_compile_kwargs()
-        # scikeras 0.13 makes a tuple of metrics the only metric of a list.
-        if isinstance(self.metrics, tuple):
-            (kwargs["metrics"],) = map(list, kwargs["metrics"])
-        # scikeras 0.13 looks the loss up. A name says more: it is Keras' own.
-        if isinstance(self.loss, str):
-            kwargs["loss"] = self.loss
-        # scikeras 0.13 compiles every model with the very optimizer, loss and metrics
-        # it was given, and an optimizer cannot serve a second model.
-        return {name: put_together(take_apart(kwargs[name])) for name in kwargs}
-
-    def _keras_callbacks(self) -> list[keras.callbacks.Callback]:
-        """Let scikeras make callbacks from classes and routed parameters."""
-        self._initialize_callbacks()
-        callbacks = self.__dict__.pop("_fit_callbacks")
-        del self._predict_callbacks
-        return keras.tree.flatten(callbacks)
+    def _build_network(self) -> keras.Model:
+        """Build a network with initial weights."""
+        options = {name: self._made_of[name] for name in NETWORK}
+        width, n_classes = self.n_features_in_, len(self.classes_)
+        return build_network(width, n_classes, seed=self._seed, **to_python(options))
 
     @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Leave everything as it was if anything fails or is interrupted."""
+    def _unchanged_on_error(self, *, new: bool) -> Iterator[None]:
+        """Restore attributes, and variables of a model that is not new, on errors."""
         check_threads()
-        # After a call that fails, scikeras 0.13 is half another estimator.
-        before = self.__dict__.copy()
-        generator = self.random_state
-        if isinstance(generator, np.random.RandomState):
-            drawn = generator.get_state()
-        variables = state_variables(self.model_) if self.initialized_ else []
+        # scikeras 0.13 is partly another estimator after a call that fails.
+        before = vars(self).copy()
+        variables = [] if new else state_variables(self.model_)
         values = [variable.numpy() for variable in variables]
         try:
             yield
         except BaseException as error:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            assign(variables, values)
-            if isinstance(generator, np.random.RandomState):
-                generator.set_state(drawn)
-            # TensorFlow's own, which says more of its insides than of the cause.
-            if type(error).__name__ == "ResourceExhaustedError":
-                raise MemoryError(
-                    "There is not enough memory to train this network. Choose fewer"
-                    " units, or a smaller batch_size."
-                ) from error
+            # An interrupt after a finished epoch keeps that epoch.
+            finished = vars(self).get("history_") is not before.get("history_")
+            if not (finished and isinstance(error, KeyboardInterrupt)):
+                self.__dict__.clear()
+                self.__dict__.update(before)
+                assign(variables, values)
             raise
 
 
-def check_two_classes(y: NDArray[Any]) -> None:
-    """Refuse labels of one class."""
-    labels = np.unique(y)
-    if len(labels) < 2:
-        raise ValueError(
-            f"y has one class, {labels[0]!r}, samples of weight 0 aside; a classifier"
-            " needs two or more."
-        )
+def parameters_of(kind: type) -> tuple[list[str], bool]:
+    """Return names of a constructor's parameters, and whether it takes routed ones.
+
+    Keyword arguments of a subclass are parameters of the next constructor.
+    """
+    names: set[str] = set()
+    for base in kind.__mro__[: kind.__mro__.index(KerasClassifier)]:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(base).parameters.values()
+            own = {p.name for p in parameters if p.kind != p.VAR_KEYWORD}
+            names |= own
+            if len(own) == len(parameters):
+                return sorted(names), False
+    return sorted(names), True
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Whether two values of a parameter are the same."""
+def is_routed(name: str) -> bool:
+    """Return whether scikeras passes a parameter on to Keras."""
+    return "__" in name and name.split("__")[0] in PREFIXES
+
+
+def check_routed(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise a TypeError if keyword arguments of a function cannot be passed on."""
+    for name in given:
+        # scikit-learn's checks pass the name of **routed like that of a parameter.
+        if not is_routed(name) and name != "routed":
+            problem = f"got an unexpected keyword argument {name!r}"
+            raise TypeError(f"{function}() {problem}{nearest(name, known)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a question for the nearest known name, if there is one."""
+    prefix, _, rest = name.partition("__")
+    prefixes = difflib.get_close_matches(prefix, PREFIXES) if rest else []
+    routed = [f"{prefix}__{rest}" for prefix in prefixes]
+    found = difflib.get_close_matches(name, [*known, *routed], n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def to_python(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters with Python's numbers for NumPy's."""
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in params.items()
+    }
+
+
+def compile_options(recipe: Mapping[str, Any], n_steps: int) -> dict[str, Any]:
+    """Return arguments of ``Model.compile``, with copies of Keras objects."""
+    params = to_python(unpack(pack(dict(recipe))))
+    # scikeras 0.13 passes no parameters on to a schedule given as a class.
+    rate = "optimizer__learning_rate"
+    if inspect.isclass(schedule := params.get(rate)):
+        options = {
+            name.removeprefix(f"{rate}__"): value
+            for name, value in params.items()
+            if name.startswith(f"{rate}__")
+        }
+        if "decay_steps" in inspect.signature(schedule).parameters:
+            options = {"decay_steps": n_steps} | options
+        params[rate] = schedule(**options)
+    # scikeras 0.13 takes a tuple of metrics for one metric.
+    if isinstance(params["metrics"], tuple):
+        params["metrics"] = list(params["metrics"])
+    # Private in scikeras 0.13: makes optimizer, loss and metrics of routed parameters.
+    options = wrappers.KerasClassifier(**params)._get_compile_kwargs()
+    # scikeras 0.13 replaces the name of a loss by its function. The name shows that the
+    # loss is Keras' own, so that a compiled program can be used again.
+    if isinstance(params["loss"], str):
+        options["loss"] = params["loss"]
+    return options
+
+
+def weigh(
+    y: NDArray[np.intp],
+    sample_weight: ArrayLike | None,
+    class_weight: Mapping[Any, float] | str | None,
+    labels: list[Any],
+) -> tuple[Weights | None, Weights | None]:
+    """Return the weights of samples with and without those of their classes."""
+    weights = given = None
+    if sample_weight is not None:
+        # float64: relative to their mean, weights may be less extreme.
+        options = {"dtype": np.float64, "input_name": "sample_weight"}
+        weights = given = check_array(sample_weight, ensure_2d=False, **options)
+        if given.shape != y.shape or (given < 0).any() or not given.any():
+            raise ValueError(
+                f"sample_weight must be a number of at least 0 for each of {len(y)}"
+                f" samples, not zero for all, got {sample_weight!r}."
+            )
+    if class_weight is not None:
+        if isinstance(class_weight, Mapping):
+            if unknown := [key for key in class_weight if key not in labels]:
+                raise ValueError(f"class_weight must be for {labels}, got {unknown}.")
+            factors = np.array([float(class_weight.get(k, 1)) for k in labels])[y]
+        else:
+            rows = None if given is None else np.flatnonzero(given)
+            factors = compute_sample_weight(class_weight, y, indices=rows)
+        weights = factors if given is None else given * factors
+        if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+            raise ValueError(
+                "class_weight must be finite, at least 0, and not zero for all samples,"
+                f" got {class_weight}."
+            )
+    return weights, given
+
+
+def mean_weight(weights: Weights) -> float:
+    """Return the mean of the weights that are not 0."""
+    most = weights.max()  # the sum may be too large
+    return float(most * (weights[weights > 0] / most).mean())
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Return a seed as scikit-learn understands `random_state`."""
+    # scikeras 0.13 seeds all global generators instead.
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def takes_numbers(loss: Callable[..., Any], n_classes: int) -> bool:
+    """Return whether a loss takes class numbers instead of one-hot encoded targets."""
+    numbers = np.arange(n_classes + 1) % n_classes
+    one_hot = np.eye(n_classes, dtype=np.float32)[numbers]
+    outputs = keras.ops.full(one_hot.shape, 1 / n_classes)
+
+    def works(targets: NDArray[Any]) -> bool:
+        try:
+            value = loss(keras.ops.convert_to_tensor(targets), outputs)
+        except Exception:
+            return False
+        return np.shape(value) in ((), numbers.shape)
+
+    return not works(one_hot) and works(numbers)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Return whether two values of a parameter are the same."""
     return a is b or bool(np.array_equal(a, b))

@@ -1,39 +1,126 @@
-"""A fitted classifier in a file: its parameters and the values of its variables."""
+"""Copies and pickles of Keras objects, and of fitted models."""
 
 import copy
-import pickle
-import warnings
-from collections.abc import Mapping
+import inspect
 from dataclasses import dataclass
 from typing import Any, Self
 
-import scikeras
 from numpy.typing import NDArray
-from scikeras import wrappers
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import InconsistentVersionWarning
 
 from skmnist._keras import assign, has_lost_threads, keras, state_variables
-from skmnist._objects import put_together, take_apart
-from skmnist._version import __version__
+
+# Given as instances, these cannot be copied or pickled by Python: Keras saves them by
+# name, and does not find a user's own class by its name.
+COPIED = (keras.losses.Loss, keras.metrics.Metric, keras.optimizers.Optimizer)
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A Keras loss, metric or optimizer as its class and its parameters."""
+
+    kind: Any
+    # Attributes of a loss, which has no variables; else the result of `get_config`.
+    config: dict[str, Any]
+
+    @classmethod
+    def of(cls, item: Any) -> "Packed":
+        """Pack a Keras object, if its configuration holds all its parameters."""
+        kind = type(item)
+        if isinstance(item, keras.losses.Loss):
+            return cls(kind, dict(vars(item)))
+        cause = None
+        try:
+            packed = cls(kind, _replace(item.get_config(), (), None, {}))
+            for value in vars(item).values():
+                # Keras would not find a user's own schedule by its name.
+                if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+                    packed.config["learning_rate"] = value
+            problem = _difference(item, packed.unpack())
+        except Exception as error:
+            problem, cause = f"{type(error).__name__}: {error}", error
+        if problem:
+            role = "metrics" if isinstance(item, keras.metrics.Metric) else "optimizer"
+            raise ValueError(
+                f"{kind.__name__}.get_config must return all parameters, so that the"
+                f" instance can be copied for training; got: {problem}. Define"
+                f" get_config, or give the class and its parameters by prefix:"
+                f" {role}={kind.__name__}, {role}__x=..."
+            ) from cause
+        return packed
+
+    def unpack(self) -> Any:
+        """Return a new object with the same parameters."""
+        if not issubclass(self.kind, keras.losses.Loss):
+            # A copy of the configuration, because some classes change it.
+            return self.kind.from_config(dict(self.config))
+        item = self.kind.__new__(self.kind)
+        item.__dict__.update(self.config)
+        return item
+
+    # scikit-learn's `clone` calls it for a parameter.
+    __sklearn_clone__ = unpack
+
+
+def _difference(item: Any, copied: Any) -> str:
+    """Describe a difference between an object and its copy; "" if there is none."""
+    config, init = item.get_config(), type(item).__init__
+    if not init.__module__.startswith("keras."):
+        for name, parameter in list(inspect.signature(init).parameters.items())[1:]:
+            if name not in config and parameter.kind not in VARIADIC:
+                return f"no {name}"
+    if repr(config) != repr(copied.get_config()):
+        return f"{copied.get_config()} from {config}"
+    for name, value in vars(item).items():
+        # Built for another model, an optimizer has further attributes.
+        if getattr(item, "built", False) or not _is_plain(value):
+            continue
+        if repr(value) != repr(vars(copied).get(name)):
+            return f"{name}={vars(copied).get(name)!r} instead of {value!r}"
+    return ""
+
+
+def _is_plain(value: Any) -> bool:
+    plain = bool | int | float | str | None
+    return all(isinstance(leaf, plain) for leaf in keras.tree.flatten(value))
+
+
+def pack(value: Any) -> Any:
+    """Replace Keras objects in lists, tuples and dicts, the same object by the same."""
+    return _replace(value, COPIED, Packed.of, {})
+
+
+def unpack(value: Any) -> Any:
+    """Return the value that was packed, with new Keras objects."""
+    return _replace(value, Packed, Packed.unpack, {})
+
+
+def _replace(value: Any, kinds: Any, function: Any, memo: dict[int, Any]) -> Any:
+    """Replace objects of some classes, wherever they are in a value."""
+    if isinstance(value, kinds):
+        if id(value) not in memo:
+            memo[id(value)] = function(value)
+        return memo[id(value)]
+    # Keras' subclasses of list and dict, too, which cannot be pickled.
+    if isinstance(value, list):
+        return [_replace(item, kinds, function, memo) for item in value]
+    if type(value) is tuple:
+        return tuple(_replace(item, kinds, function, memo) for item in value)
+    if isinstance(value, dict):
+        return {k: _replace(item, kinds, function, memo) for k, item in value.items()}
+    return value
 
 
 @dataclass(frozen=True, eq=False)
 class SavedModel:
-    """What a model has beside the parameters that it was built and compiled with.
+    """State of a model that its parameters do not determine."""
 
-    Parameters
-    ----------
-    values : list of ndarray
-        Those of its variables, and of its optimizer's.
-    dtype : str
-        Its dtype policy.
-    trainable : list of bool
-        Which of its layers are trained.
-    """
-
+    # Of the variables of model and optimizer.
     values: list[NDArray[Any]]
+    # Name of the dtype policy.
     dtype: str
+    # Whether each layer is trained.
     trainable: list[bool]
 
     @classmethod
@@ -45,91 +132,45 @@ class SavedModel:
             [layer.trainable for layer in model.layers],
         )
 
-    def restore(self, clf: Any) -> keras.Model:
-        """Make the model of a classifier anew."""
-        maker = copy.copy(clf)
-        # They may have been set since.
-        for name in clf._recipe():
-            del maker.__dict__[name]
-        maker.__dict__.update(clf._made_of)
-        model = maker._make_model(self.dtype)
+    def restore(self, model: keras.Model) -> keras.Model:
+        """Set a new model of the same network to this state, and return it."""
         for layer, trainable in zip(model.layers, self.trainable, strict=True):
             layer.trainable = trainable
-        # As few as there are, if it was not compiled.
+        # The saved model has fewer variables if it was not compiled.
         assign(state_variables(model)[: len(self.values)], self.values)
         return model
 
 
-class SavedByParts(wrappers.KerasClassifier):
-    """A scikeras classifier that is copied, cloned and pickled with all in it."""
+class PicklingMixin(BaseEstimator):
+    """Copies, clones and pickles of a classifier with all its Keras objects."""
+
+    def _make_model(self, dtype: str) -> keras.Model:
+        """Build and compile a model under a dtype policy."""
+        raise NotImplementedError
 
     def __copy__(self) -> Self:
-        # The default would take `__getstate__`, which is for pickling.
+        # Without it, a shallow copy would use the state for pickling.
         copied = type(self).__new__(type(self))
-        copied.__dict__.update(self.__dict__)
+        copied.__dict__.update(vars(self))
         return copied
 
     def __sklearn_clone__(self) -> Self:
-        # scikit-learn copies parameters as Keras does, by their configuration.
         apart = copy.copy(self)
-        apart.__dict__.update(take_apart(self.get_params(deep=False)))
-        return BaseEstimator.__sklearn_clone__(apart)
+        apart.__dict__.update(pack(self.get_params()))
+        return super(PicklingMixin, apart).__sklearn_clone__()
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if self.initialized_:
-            # scikeras 0.13 cannot be saved with callbacks that cannot.
-            try:
-                pickle.dumps(self.callbacks)
-            except Exception as error:
-                warnings.warn(
-                    f"Saved without its callbacks, which cannot be pickled: {error}",
-                    UserWarning,
-                    stacklevel=2,
-                )
-                state["callbacks"] = None
-            # scikeras 0.13 leaves this to Keras, which does not find again what is the
-            # user's own.
-            if isinstance(self.model_, keras.Model):
-                state["model_"] = SavedModel.of(self.model_)
-        return take_apart(state)
+        # scikeras 0.13 leaves the model to Keras, which does not find a user's own
+        # functions and classes.
+        if isinstance(state.get("model_"), keras.Model):
+            state["model_"] = SavedModel.of(state["model_"])
+        return pack(state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(put_together(state))
-        # If TensorFlow would hang, the error is for the first use: one in unpickling
-        # ends a worker of multiprocessing, which then waits.
-        if self.initialized_ and not has_lost_threads():
-            self.__dict__["model_"] = self.model_.restore(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The versions come first in the file, so that they are told even if the rest
-        # cannot be read with others.
-        return new_from_file, (type(self), versions()), self.__getstate__()
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of all that a saved classifier is made of."""
-    return {
-        "skmnist": __version__,
-        "scikeras": scikeras.__version__,
-        "keras": keras.__version__,
-    }
-
-
-def new_from_file(cls: Any, written: Mapping[str, str]) -> Any:
-    """Make a classifier to be filled from a file, comparing versions."""
-    differing = [n for n, version in versions().items() if written[n] != version]
-    if differing:
-        then, now = (
-            ", ".join(f"{name} {found[name]}" for name in differing)
-            for found in (written, versions())
-        )
-        warnings.warn(
-            InconsistentVersionWarning(
-                estimator_name=cls.__name__,
-                original_sklearn_version=then,
-                current_sklearn_version=now,
-            ),
-            stacklevel=2,
-        )
-    return cls.__new__(cls)
+        super().__setstate__(unpack(state))
+        # Where TensorFlow would hang, the first use raises an error: an error here
+        # would end a worker of multiprocessing, which then waits.
+        saved = vars(self).get("model_")
+        if isinstance(saved, SavedModel) and not has_lost_threads():
+            self.model_ = saved.restore(self._make_model(saved.dtype))

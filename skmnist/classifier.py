@@ -1,23 +1,19 @@
-"""The classifier: a dense softmax network that scikit-learn knows how to use."""
+"""A dense softmax network as a scikit-learn classifier."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self, Unpack
+from typing import Any, Literal, Self
 
 import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_scalar
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from skmnist._base import KerasClassifier, check_two_classes
-from skmnist._keras import check_threads, keras
-from skmnist._parameters import Routed, check_known
-from skmnist.network import build_network, predict_proba
-from skmnist.training.batches import Batches
+from skmnist._base import KerasClassifier, to_python
+from skmnist._keras import check_threads
+from skmnist.network import predict_proba
 from skmnist.training.callbacks import (
     CallbackSupportMixin,
     epoch_tasks,
@@ -26,17 +22,28 @@ from skmnist.training.callbacks import (
 )
 from skmnist.training.loop import train
 
-# What decides the batches of an epoch.
+# Parameters that decide the batches of an epoch.
 ORDER = ("batch_size", "shuffle", "augmentation")
+# Type, lowest value and upper limit of each parameter that is a number.
+NUMBERS = {
+    "units": (Integral, 1, np.inf),
+    "epochs": (Integral, 1, np.inf),
+    "batch_size": (Integral, 1, np.inf),
+    "dropout": (Real, 0, 1),
+    "augmentation": (Real, 0, np.inf),
+    "validation_split": (Real, 0, 1),
+    "warm_start": ((bool, np.bool_), 0, 2),
+    "shuffle": ((bool, np.bool_), 0, 2),
+    "verbose": (Integral, 0, 3),
+}
 
 
 class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
-    """Dense softmax network, trained by Keras and used like any classifier.
+    """Dense softmax network for images of digits, trained with Keras.
 
-    A scikeras ``KerasClassifier`` around the network of the first lesson in deep
-    learning: for images of 28x28 pixels and ten digits 784-512-512-10, dense layers
-    with ReLU and a softmax. The widths of input and output come from the data, labels
-    are one-hot encoded inside.
+    A scikeras ``KerasClassifier`` with a built-in network: for images of 28x28 pixels
+    and ten digits 784-512-512-10, dense layers with ReLU and a softmax output. The
+    widths of input and output follow from the data, and labels are one-hot encoded.
 
     Parameters
     ----------
@@ -47,85 +54,80 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     batch_size : int, default=32
         Samples in each gradient step, at least 1.
     activation : str or callable, default="relu"
-        Activation of the hidden layers, as Keras takes it.
+        Activation of the hidden layers, as in Keras.
     dropout : float in [0, 1), default=0.0
         Share of each hidden layer's outputs that training sets to zero.
     augmentation : float, default=0.0
-        Strength by which every training image is turned, scaled, slanted, shifted and
-        bent at random, anew in every epoch (:mod:`skmnist.training.augmentation`). 0 is
-        off, 1 is meant for MNIST. Takes square images, such as 784 features for 28x28
-        pixels. Never done in prediction, nor to validation data.
+        Strength of the random data augmentation of each training image in each epoch:
+        rotation, scaling, shear, translation and elastic deformation
+        (:mod:`skmnist.training.augmentation`). 0 disables it, 1 is tuned for MNIST.
+        Requires square images. Prediction and validation use unmodified images.
     optimizer : str, class or instance of keras.optimizers.Optimizer, \
             default="rmsprop"
-        An instance is copied, so that every fit starts with a fresh one.
+        An instance is copied for each fit, and must have a complete `get_config`.
     loss : str, callable, class or instance of keras.losses.Loss, \
             default="categorical_crossentropy"
-        Targets are one-hot encoded, for a loss named "sparse..." class numbers.
+        Targets are one-hot encoded, or class numbers for a loss that takes only these.
     metrics : sequence, default=("accuracy",)
-        Metrics to follow during training, as Keras takes them.
+        Metrics to report for each epoch, as in Keras. Instances are copied.
     validation_split : float in [0, 1), default=0.0
-        Share of the training data to hold out, stratified and at random, to validate
-        on after each epoch. Not used if `fit` is given `X_val`, nor by `partial_fit`.
+        Share of the training data to hold out, stratified and at random, and to
+        validate on after each epoch. Ignored by `fit` with `X_val`, and `partial_fit`.
     callbacks : keras.callbacks.Callback, list of them, or None, default=None
-        As scikeras takes them.
+        Callback classes or instances, as in scikeras.
     class_weight : dict of label to float, "balanced" or None, default=None
-        Weights of the classes, which multiply `sample_weight`. A label left out has
-        weight 1; "balanced" is the inverse of a class's frequency in the training data.
+        Weights of the classes, multiplied with `sample_weight`; 1 for labels that are
+        not in the dict. "balanced" is the inverse frequency in the training data.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit, with further epochs. What was set since
-        counts, but for a change of `units`, `activation` or `dropout`, an error.
+        Whether `fit` continues from the weights of the previous fit for `epochs` more
+        epochs. Other parameters may have changed, except `units`, `activation` and
+        `dropout`.
     shuffle : bool, default=True
         Whether to shuffle the training data before each epoch.
     verbose : {0, 1, 2}, default=0
-        Progress on standard output: none, Keras' bar, or a line an epoch.
+        Progress on standard output: none, a progress bar, or one line for each epoch.
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, order of the samples, dropout, augmentation and
-        `validation_split`. An int makes `fit` repeatable to the bit.
+        Seed of initial weights, sample order, dropout, augmentation and
+        `validation_split`. With an int, `fit` is repeatable to the bit.
     epoch_cache : str, path, joblib.Memory or None, default=None
-        Folder in which `fit` keeps its state after each epoch. A fit of the same
-        parameters, seed included, on the same data takes the epochs that were trained
-        before from there: a grid over `epochs` costs what its largest value costs. The
-        result is the same to the bit, on like processors and with as many threads of
-        TensorFlow. Where an epoch cannot be kept, a warning says so once. Not used with
-        `callbacks`, with functions of your own as activation, loss or metrics, nor
-        where Keras' own loop runs.
+        Folder for the state of `fit` after each epoch. A later fit with the same
+        parameters, seed and data resumes from it, so a grid search over `epochs` costs
+        only its largest value. Results are the same to the bit on the same kind of
+        processor and number of TensorFlow threads. Ignored with `callbacks`, with
+        functions as activation, loss or metrics, and where Keras' own loop is used.
     **routed
-        Parameters that scikeras passes on, such as ``optimizer__learning_rate=1e-3``;
-        names start with ``callbacks__``, ``compile__``, ``fit__``, ``loss__``,
-        ``metrics__`` or ``optimizer__``. Others are refused with a TypeError.
+        Parameters that scikeras passes on to Keras, such as
+        ``optimizer__learning_rate=1e-3``. Prefixes are ``callbacks__``, ``compile__``,
+        ``fit__``, ``loss__``, ``metrics__`` and ``optimizer__``; other names raise a
+        TypeError.
 
     Attributes
     ----------
     model_ : keras.Model
         The trained network.
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted, of the dtype given to `fit`.
+        Sorted labels, with the dtype given to `fit`.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,), dtype object
         Names of the features, if `fit` was given a DataFrame.
     history_ : dict of str to list of float
         ``loss``, ``accuracy`` and, with validation data, ``val_loss`` and
-        ``val_accuracy``: one value for each epoch since the weights were new, or for
-        each that was validated.
+        ``val_accuracy``: one value for each epoch since the initial weights.
 
     See Also
     --------
-    skmnist.make_pipeline : The same behind flattening and scaling of images.
+    skmnist.make_pipeline : The classifier after flattening and scaling of images.
     sklearn.neural_network.MLPClassifier : scikit-learn's own network.
 
     Notes
     -----
-    No global random state is read or changed: initial weights, the order of the
-    samples and dropout each draw from a generator seeded for this fit, so that fits in
-    threads and worker processes give what each gives alone. Order and dropout follow
-    from the seed and the number of the epoch: training 10 epochs is training 5 and
-    then, by `partial_fit` or `warm_start`, 5 more. Not so what the end of a training
-    decides: a learning-rate schedule as long as the first one, and weights that the
-    optimizer averages (`use_ema`).
-
-    The network, RMSprop and five epochs are those of F. Chollet, "Deep Learning
-    with Python" (2017), whose first example it extends by a second hidden layer.
+    No global random state is read or changed: fits in threads and worker processes give
+    the same result as each alone. Sample order and dropout depend on the seed and the
+    number of the epoch, so training 10 epochs equals training 5 and then, by
+    `partial_fit` or `warm_start`, 5 more. Exceptions are learning-rate schedules whose
+    length is derived from `epochs`, and weight averaging (`use_ema`), which is
+    completed at the end of each call.
 
     Examples
     --------
@@ -137,26 +139,6 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     >>> clf.score(flatten_and_scale(X_test), y_test) > 0.9
     True
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "units": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "activation": [str, callable],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "augmentation": [Interval(Real, 0, None, closed="left")],
-        "validation_split": [Interval(Real, 0, 1, closed="left")],
-        "class_weight": [Mapping, StrOptions({"balanced"}), None],
-        "warm_start": ["boolean"],
-        "shuffle": ["boolean"],
-        "verbose": ["verbose", StrOptions({"auto"})],
-        "random_state": ["random_state"],
-        "epoch_cache": [str, os.PathLike, joblib.Memory, None],
-    }
-    _fit_parameters = (*ORDER, "epochs", "validation_split", "verbose")
-    _network_parameters = ("units", "activation", "dropout")
-    _remedy_for_images = "Flatten images with flatten_and_scale, or use make_pipeline."
-    _remedy_for_one = "To predict one image, pass X[np.newaxis]."
 
     def __init__(
         self,
@@ -175,10 +157,10 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         warm_start: bool = False,
         shuffle: bool = True,
-        verbose: int | str = 0,
+        verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
         epoch_cache: str | os.PathLike[str] | joblib.Memory | None = None,
-        **routed: Unpack[Routed],
+        **routed: Any,
     ):
         self.units = units
         self.epochs = epochs
@@ -215,12 +197,11 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Training data of any real dtype, used as float32.
         y : array-like of shape (n_samples,)
-            Labels: ints, strings, bools.
+            Labels: ints, strings or bools.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative, which count beside their mean. Samples of weight 0
-            are left out.
+            Weights relative to their mean. Samples of weight 0 are ignored.
         X_val : array-like of shape (n_validation_samples, n_features), default=None
-            Validation data, looked at after each epoch and never trained on.
+            Validation data, evaluated after each epoch and never trained on.
         y_val : array-like of shape (n_validation_samples,), default=None
             Labels of the validation data.
 
@@ -232,12 +213,13 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         Raises
         ------
         ValueError or TypeError
-            If a parameter or the data are unusable, or training diverges. The
-            classifier is then as it was.
-        MemoryError
-            If there is not enough memory. The classifier is then as it was.
+            If a parameter or the data cannot be used, or training diverges. The
+            classifier is unchanged.
+        KeyboardInterrupt
+            If training is interrupted. The classifier is then fitted with the epochs
+            that were finished, or unchanged if none was.
         RuntimeError
-            In a process forked from one that had used TensorFlow.
+            In a process forked from one in which skmnist had used TensorFlow.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -248,7 +230,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Train for one more epoch, from the first one if not fitted yet.
+        """Train for one epoch, the first one if not fitted yet.
 
         Parameters
         ----------
@@ -257,30 +239,24 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels there will be, for the first call; by default those in `y`.
+            All labels of all calls, for the first call; by default those in `y`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative, which count beside the mean of the first call.
+            Weights relative to the mean of the first call.
 
         Returns
         -------
         self : MNISTClassifier
             The classifier, trained for one more epoch.
-
-        Raises
-        ------
-        ValueError or TypeError
-            If a parameter or the data are unusable, labels not seen before among them.
-            The classifier is then as it was.
         """
         return self._fit(X, y, sample_weight, classes=classes, incremental=True)
 
     def initialize(self, X: Any, y: Any) -> Self:
-        """Build the network without training it, to look at or start from.
+        """Build the network without training it.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Data of the width that the network shall take.
+            Data with the features of the network.
         y : array-like of shape (n_samples,)
             Labels, each class at least once.
 
@@ -289,10 +265,12 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         self : MNISTClassifier
             With an untrained `model_`, which `partial_fit` trains.
         """
-        settings = self._settings()
-        with self._all_or_nothing():
-            X, y = self._check(X, y, new=True)
-            self._start(settings, len(X))
+        options = self._check_parameters()
+        with self._unchanged_on_error(new=True):
+            samples = self._check_training(X, y, new=True)
+            del self._mean_weight  # that of the first training
+            self.model_ = self._model(options, len(samples.y), new=True)
+            self.history_: dict[str, list[float]] = {}
         return self
 
     def _fit(
@@ -300,83 +278,106 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         X: Any,
         y: Any,
         sample_weight: ArrayLike | None = None,
-        X_val: ArrayLike | None = None,
-        y_val: ArrayLike | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
         *,
         classes: ArrayLike | None = None,
         incremental: bool = False,
     ) -> Self:
-        """Check, encode, build, compile and train; if incremental, for one epoch."""
-        settings = self._settings()
-        epochs = 1 if incremental else settings["epochs"]
-        batch_size = settings["batch_size"]
-        new = not (self.initialized_ and (incremental or self.warm_start))
+        """Check data, build the network and train it; if incremental, for one epoch."""
+        options = self._check_parameters()
+        epochs = 1 if incremental else options["epochs"]
+        new = not (hasattr(self, "model_") and (incremental or self.warm_start))
         tasks = []
         if not incremental:
-            tasks = epoch_tasks(self, self._build, epochs, X, y, sample_weight)
-        with self._all_or_nothing():
-            data = self._prepare(X, y, sample_weight, classes, new=new)
-            rows, labels = data.rows, data.labels
-            validation = None
-            if X_val is not None and y_val is not None:
-                X_val, y_val = self._check(X_val, y_val, new=False)
-                held_out = X_val, self._encode(y_val)
-                validation = Batches(held_out, batch_size=batch_size)
-            elif X_val is not None or y_val is not None:
-                raise ValueError("Validation needs both X_val and y_val, got only one.")
-            if not incremental:
-                check_two_classes(labels[rows])
-                if validation is None and (share := settings["validation_split"]):
-                    rows, others = train_test_split(
-                        rows,
-                        test_size=share,
-                        stratify=labels[rows],
-                        random_state=self._seed,
+            tasks = epoch_tasks(self, self._build_network, epochs, X, y, sample_weight)
+        with self._unchanged_on_error(new=new):
+            samples = self._check_training(X, y, sample_weight, classes, new=new)
+            share = options.pop("validation_split")
+            held_out = validation = None
+            if (X_val is None) != (y_val is None):
+                raise ValueError("X_val and y_val must be given both, got only one.")
+            if X_val is not None:
+                held_out = self._check_labelled(X_val, y_val, new=False)
+            elif share and not incremental:
+                samples, held_out = samples.split(share, self._seed)
+            model = self._model(options, len(samples.rows), new=new)
+            callbacks = self._make_callbacks()
+            # Callbacks may change an epoch, and without a seed, each fit differs.
+            cached = not (incremental or callbacks or self.random_state is None)
+            order = {name: options.pop(name) for name in ORDER}
+            batches = self._batches(samples, model, seed=self._seed, **order)
+            if held_out is not None:
+                size = batches.batch_size
+                validation = self._batches(held_out, model, batch_size=size)
+            history = {} if new else dict(self.history_)
+            n_before = len(history.get("loss", ()))
+            try:
+                with lend(callbacks):
+                    train(
+                        model,
+                        batches,
+                        validation,
+                        history=history,
+                        callbacks=[*callbacks, *tasks],
+                        epoch_cache=self.epoch_cache if cached else None,
+                        **options | {"epochs": epochs},
                     )
-                    validation = Batches(data.held_out, others, batch_size=batch_size)
-            if new:
-                self._start(settings, len(rows))
-            else:
-                self._go_on()
-            callbacks = self._keras_callbacks()
-            # Another fit may take these epochs, if no callback changes what they do.
-            repeatable = self.random_state is not None and not callbacks
-            order = {name: settings.pop(name) for name in ORDER}
-            del settings["validation_split"]
-            with lend(callbacks):
-                self.history_ = train(
-                    self.model_,
-                    Batches(data.arrays, rows, seed=self._seed, **order),
-                    validation,
-                    history=self.history_,
-                    callbacks=[*callbacks, *tasks],
-                    epoch_cache=self.epoch_cache
-                    if repeatable and not incremental
-                    else None,
-                    **settings | {"epochs": epochs},
-                )
+            finally:
+                # Interrupted training is kept if an epoch was finished.
+                if len(history.get("loss", ())) > n_before:
+                    self.model_, self.history_ = model, history
         return self
 
-    def _build(self) -> keras.Model:
-        """Build the network, with new weights."""
-        return build_network(
-            self.n_features_in_,
-            len(self.classes_),
-            units=self.units,
-            activation=self.activation,
-            dropout=self.dropout,
-            seed=self._seed,
-        )
-
-    def _settings(self) -> dict[str, Any]:
+    def _check_parameters(self) -> dict[str, Any]:
         """Check all parameters, and return those of training."""
-        settings = super()._settings()
-        for width in np.atleast_1d(self.units):
-            check_scalar(width, "units", Integral, min_val=1)
-        check_known("activation", self.activation, keras.activations.get, "'relu'")
-        return settings
+        # scikeras 0.13 checks none: epochs=0 trains nothing.
+        training = (*ORDER, "epochs", "validation_split", "verbose")
+        options = {name: getattr(self, name) for name in training}
+        for name, value in self._routed("fit").items():
+            if not name.startswith("fit__callbacks"):
+                options[name.removeprefix("fit__")] = value
+        options = to_python(options)
+        for name, (kind, low, limit) in NUMBERS.items():
+            value = options.get(name, getattr(self, name))
+            limits = {"min_val": low, "max_val": limit, "include_boundaries": "left"}
+            for number in np.atleast_1d(value) if name == "units" else [value]:
+                check_scalar(number, name, kind, **limits)
+        weights, cache = self.class_weight, self.epoch_cache
+        if not isinstance(weights, Mapping | None) and str(weights) != "balanced":
+            expected = "a dict of label to weight, 'balanced' or None"
+            raise ValueError(f"class_weight must be {expected}, got {weights!r}.")
+        if not isinstance(cache, str | os.PathLike | joblib.Memory | None):
+            expected = "a path, a joblib.Memory or None"
+            raise TypeError(f"epoch_cache must be {expected}, got {cache!r}.")
+        for name in ("optimizer", "loss"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} must be a name or object of Keras, got None.")
+        check_random_state(self.random_state)
+        return options
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Data of any real dtype.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Most probable labels, with the dtype given to `fit`.
+        """
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
+        """Predict the logarithm of `predict_proba`; minus infinity for 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Predict the probability of each class.
 
         Parameters
@@ -389,12 +390,6 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         ndarray of shape (n_samples, n_classes), dtype float32
             Probabilities, in the order of `classes_`.
 
-        Raises
-        ------
-        NotFittedError
-            If the classifier is not fitted.
-        ValueError or TypeError
-            If `X` is unusable or its features are not those seen in `fit`.
         """
         check_is_fitted(self, "model_")
         check_threads()

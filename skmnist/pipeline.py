@@ -1,75 +1,48 @@
 """Preprocessing and classifier in one scikit-learn pipeline."""
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from inspect import signature
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Self
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils.validation import _check_feature_names, check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmnist._parameters import Routed, check_routed
+from skmnist._base import check_routed
 from skmnist.classifier import MNISTClassifier
 from skmnist.preprocessing import flatten_and_scale
 from skmnist.training.callbacks import CallbackSupportMixin
 
 
-class ClassifierParams(Routed, total=False):
-    """Parameters of the classifier that the pipeline passes on to it."""
-
-    batch_size: int
-    activation: str | Callable[..., Any]
-    dropout: float
-    augmentation: float
-    optimizer: Any
-    loss: Any
-    metrics: Any
-    validation_split: float
-    callbacks: Any
-    class_weight: Mapping[Any, float] | Literal["balanced"] | None
-    warm_start: bool
-    shuffle: bool
-    verbose: int | str
-    random_state: int | np.random.RandomState | None
-    epoch_cache: str | os.PathLike[str] | joblib.Memory | None
-
-
 class ImageTransformer(CallbackSupportMixin, FunctionTransformer):
-    """A ``FunctionTransformer`` that knows the features it is given and gives.
+    """Apply a function to images, and know the names and number of their pixels.
 
-    scikit-learn's own compares names of columns only if it refuses images of three
-    dimensions, and does not know how many pixels an image has. This one needs no
-    `fit`, as the other, but remembers names and pixels once it is fitted. And it takes
-    scikit-learn's callbacks, if it has nothing to tell them: pipelines warn, in every
-    fit of a search, of a step that takes none.
+    scikit-learn's ``FunctionTransformer`` compares column names only if it rejects
+    three-dimensional arrays. Supporting scikit-learn's callbacks prevents a warning of
+    pipelines in each fit of a search.
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Remember the names of columns, if there are any, and the number of pixels."""
+        """Store the column names, if there are any, and the number of pixels."""
         super().fit(X, y)
         shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
         self._n_features_out = math.prod(shape[1:])
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:
-        """Apply the function, if the columns are those of `fit`.
-
-        Raises
-        ------
-        ValueError
-            If they are missing, renamed or in another order.
-        """
+        """Apply the function to data with the column names of `fit`."""
         if hasattr(self, "n_features_in_"):
-            _check_feature_names(self, X, reset=False)
+            # Only names: `ensure_2d` would compare the second dimension of images.
+            names_only = {"skip_check_array": True, "ensure_2d": False}
+            validate_data(self, X, reset=False, **names_only)
         return self.func(X, **(self.kw_args or {}))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Return the names of the columns, or of the pixels: pixel0, pixel1, ..."""
+        """Return the names of the columns, or pixel0, pixel1, ..."""
         check_is_fitted(self)
         if input_features is None:
             input_features = getattr(self, "feature_names_in_", None)
@@ -87,14 +60,13 @@ def make_pipeline(
     *,
     scale: float = 255.0,
     memory: str | joblib.Memory | None = None,
-    **classifier_params: Unpack[ClassifierParams],
+    **classifier_params: Any,
 ) -> Pipeline:
-    """Make a pipeline that classifies images as they come.
+    """Make a pipeline that flattens, scales and classifies images.
 
-    The whole first lesson in one object: flatten, scale, one-hot encode, and
-    train a softmax network. It is a plain :class:`~sklearn.pipeline.Pipeline`
-    with the steps ``preprocess`` and ``classifier``, so it clones, pickles,
-    cross-validates and grid-searches like any other.
+    It is a plain :class:`~sklearn.pipeline.Pipeline` with the steps ``preprocess`` and
+    ``classifier``, so it clones, pickles, cross-validates and grid-searches like any
+    other.
 
     Parameters
     ----------
@@ -103,7 +75,7 @@ def make_pipeline(
     epochs : int, default=5
         Number of passes over the training images.
     scale : float, default=255.0
-        What pixel values are divided by; 1.0 for images already in [0, 1].
+        Divisor of pixel values; 1.0 for images already in [0, 1].
     memory : str, joblib.Memory or None, default=None
         Cache of the pipeline's transformers, as in
         :class:`~sklearn.pipeline.Pipeline`.
@@ -117,11 +89,6 @@ def make_pipeline(
         (n_images, height, width, 1) or (n_images, n_features), of any real
         dtype, and one label for each.
 
-    Raises
-    ------
-    TypeError
-        If the classifier has no such parameter; the nearest name is told.
-
     Examples
     --------
     >>> from skmnist import load_digits_28x28, make_pipeline
@@ -130,19 +97,13 @@ def make_pipeline(
     >>> pipe.fit(X_train, y_train).score(X_test, y_test) > 0.9
     True
     """
-    known = signature(make_pipeline).parameters | ClassifierParams.__annotations__
-    unknown = {n: v for n, v in classifier_params.items() if n not in known}
-    check_routed("make_pipeline", unknown, known)
+    known = {**signature(make_pipeline).parameters, **MNISTClassifier().get_params()}
+    check_routed("make_pipeline", classifier_params.keys() - known, known)
+    images = ImageTransformer(flatten_and_scale, kw_args={"scale": scale})
     return Pipeline(
         [
-            (
-                "preprocess",
-                ImageTransformer(flatten_and_scale, kw_args={"scale": scale}),
-            ),
-            (
-                "classifier",
-                MNISTClassifier(units=units, epochs=epochs, **classifier_params),
-            ),
+            ("preprocess", images),
+            ("classifier", MNISTClassifier(units, epochs=epochs, **classifier_params)),
         ],
         memory=memory,
     )

@@ -1,4 +1,4 @@
-"""Tests of preprocessing and classifier as one pipeline."""
+"""Tests of the pipeline of preprocessing and classifier."""
 
 import re
 
@@ -21,7 +21,7 @@ def pipe(digits):
     return make_pipeline(16, 2, random_state=0).fit(*digits[0])
 
 
-def test_it_is_a_plain_pipeline_of_two_named_steps():
+def test_make_pipeline_returns_a_plain_pipeline():
     pipe = make_pipeline()
     assert type(pipe) is Pipeline
     assert list(pipe.named_steps) == ["preprocess", "classifier"]
@@ -30,7 +30,7 @@ def test_it_is_a_plain_pipeline_of_two_named_steps():
     assert is_classifier(pipe)
 
 
-def test_defaults_are_those_of_the_first_lesson():
+def test_make_pipeline_defaults_are_those_of_the_classifier():
     pipe = make_pipeline()
     assert pipe["classifier"].get_params() == MNISTClassifier().get_params()
     assert (pipe["classifier"].units, pipe["classifier"].epochs) == (512, 5)
@@ -38,8 +38,8 @@ def test_defaults_are_those_of_the_first_lesson():
     assert pipe.memory is None
 
 
-def test_parameters_go_where_they_belong(tmp_path):
-    params = {"dropout": 0.5, "optimizer": "adam", "optimizer__learning_rate": 0.1}
+def test_make_pipeline_passes_parameters_on(tmp_path):
+    params = {"dropout": 0.5, "optimizer__learning_rate": 0.1, "epoch_cache": tmp_path}
     pipe = make_pipeline((64, 32), 3, scale=16, memory=str(tmp_path), **params)
     expected = MNISTClassifier((64, 32), epochs=3, **params)
     assert pipe["classifier"].get_params() == expected.get_params()
@@ -47,12 +47,12 @@ def test_parameters_go_where_they_belong(tmp_path):
     assert pipe.memory == str(tmp_path)
 
 
-def test_only_units_and_epochs_may_be_positional():
+def test_make_pipeline_takes_units_and_epochs_by_position():
     with pytest.raises(TypeError, match="positional"):
         make_pipeline(64, 3, 255.0)
 
 
-def test_grids_find_the_classifiers_parameters():
+def test_set_params_reaches_the_steps():
     params = {
         "classifier__units": 7,
         "classifier__epochs": 3,
@@ -63,7 +63,7 @@ def test_grids_find_the_classifiers_parameters():
     assert params.items() <= pipe.get_params().items()
 
 
-def test_it_is_flattening_and_scaling_then_classifying(digits, pipe):
+def test_pipeline_equals_preprocessing_and_classifier(digits, pipe):
     (images, y), (test_images, _) = digits
     X, X_test = (a.reshape(len(a), 784) / 255 for a in (images, test_images))
     clf = MNISTClassifier(16, epochs=2, random_state=0).fit(X, y)
@@ -88,7 +88,7 @@ def test_it_is_flattening_and_scaling_then_classifying(digits, pipe):
     ],
     ids=["channel", "flat", "float64", "list", "columns first", "pandas", "polars"],
 )
-def test_images_in_any_container(digits, pipe, container):
+def test_pipeline_accepts_any_container(digits, pipe, container):
     (images, y), (test_images, _) = digits
     expected = pipe.predict_proba(test_images)
     np.testing.assert_array_equal(pipe.predict_proba(container(test_images)), expected)
@@ -96,7 +96,7 @@ def test_images_in_any_container(digits, pipe, container):
     np.testing.assert_array_equal(other.predict_proba(test_images), expected)
 
 
-def test_scale_is_what_images_are_divided_by(digits, pipe):
+def test_scale_is_the_divisor_of_pixels(digits, pipe):
     (images, y), (test_images, _) = digits
     scaled = make_pipeline(16, 2, scale=1.0, random_state=0)
     scaled.fit(images / np.float32(255), y)
@@ -106,7 +106,7 @@ def test_scale_is_what_images_are_divided_by(digits, pipe):
     )
 
 
-def test_one_image(digits, pipe):
+def test_predict_proba_of_one_image(digits, pipe):
     images, _ = digits[1]
     proba = pipe.predict_proba(images[3][np.newaxis])
     assert proba.shape == (1, 10)
@@ -114,7 +114,7 @@ def test_one_image(digits, pipe):
 
 
 @pytest.mark.parametrize("as_path", [True, False])
-def test_memory_caches_the_transformed_images(digits, pipe, tmp_path, as_path):
+def test_memory_caches_transformed_images(digits, pipe, tmp_path, as_path):
     memory = str(tmp_path) if as_path else joblib.Memory(tmp_path, verbose=0)
     cached = make_pipeline(16, 2, memory=memory, random_state=0)
     for _ in range(2):
@@ -123,19 +123,15 @@ def test_memory_caches_the_transformed_images(digits, pipe, tmp_path, as_path):
     assert len(list(tmp_path.rglob("output.pkl"))) == 1
 
 
-def test_it_is_shown_as_scikit_learn_shows_pipelines(pipe):
+def test_repr_shows_both_steps(pipe):
     shown = re.sub(r"\s+", " ", repr(pipe))
     assert (
         "('classifier', MNISTClassifier(epochs=2, random_state=0, units=16))" in shown
     )
     assert "('preprocess', ImageTransformer(func=<function flatten_and_scale" in shown
-    html = pipe._repr_html_()
-    assert "MNISTClassifier" in html
-    assert "flatten_and_scale" in html
-    assert "Not fitted" not in html
 
 
-def test_the_transformer_needs_no_fit(digits):
+def test_transformer_works_without_fit(digits):
     images, _ = digits[1]
     np.testing.assert_array_equal(
         make_pipeline()["preprocess"].transform(images), flatten_and_scale(images)
@@ -151,7 +147,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("container", FRAMES)
 @pytest.mark.parametrize("exported", [False, True])
-def test_columns_are_those_of_fit(digits, container, exported):
+def test_predict_checks_column_names(digits, container, exported):
     (images, y), (test_images, _) = digits
     frame = FRAMES[container](test_images)
     pipe = make_pipeline(8, 1, random_state=0).fit(FRAMES[container](images), y)
@@ -174,9 +170,7 @@ def test_columns_are_those_of_fit(digits, container, exported):
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 @pytest.mark.parametrize("shape", [(-1, 28, 28), (-1, 28, 28, 1), (-1, 784)])
-def test_the_first_step_gives_frames_where_these_are_asked_for(
-    digits, container, shape
-):
+def test_transform_output_returns_frames_with_pixel_names(digits, container, shape):
     (images, y), (test_images, _) = digits
     images, test_images = images.reshape(shape), test_images.reshape(shape)
     expected = make_pipeline(8, 1, random_state=0).fit(images, y).predict(test_images)
@@ -190,7 +184,7 @@ def test_the_first_step_gives_frames_where_these_are_asked_for(
     assert pipe[:-1].get_feature_names_out().tolist() == list(frame.columns)
 
 
-def test_frames_asked_for_keep_the_names_of_columns(digits):
+def test_set_output_keeps_column_names(digits):
     (images, y), (test_images, _) = digits
     pipe = make_pipeline(8, 1, random_state=0).set_output(transform="pandas")
     pipe.fit(FRAMES["pandas"](images), y)
@@ -198,11 +192,3 @@ def test_frames_asked_for_keep_the_names_of_columns(digits):
     assert list(pipe[:-1].transform(frame).columns) == NAMES
     with pytest.raises(ValueError, match="feature names should match"):
         pipe.predict(frame[NAMES[::-1]])
-
-
-def test_the_link_to_the_documentation_is_of_the_package_it_is_in():
-    pipe = make_pipeline()
-    assert pipe._get_doc_link().endswith("/sklearn.pipeline.Pipeline.html")
-    for step in pipe:
-        assert step._get_doc_link() == ""  # better none than a wrong one
-        assert "href=" not in step._repr_html_()

@@ -1,4 +1,4 @@
-"""Property tests: any input of a kind, and any order of calls.
+"""Property tests of any input of a kind, and of any order of calls.
 
 ``HYPOTHESIS_PROFILE=long`` runs 5,000 examples of each instead of 200.
 """
@@ -18,11 +18,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from estimators import assert_same_state, small_classifier
 from PIL import Image
 from sklearn.base import clone
 
 from skmnist import (
-    MNISTClassifier,
     find_digits,
     flatten_and_scale,
     load_pipeline,
@@ -39,7 +39,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-# The first call of a kind compiles, so times say nothing of a single example.
+# The first call of a kind compiles, so a single example has no deadline.
 quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("default", max_examples=200, **quiet)
 settings.register_profile("long", max_examples=5000, **quiet)
@@ -70,13 +70,15 @@ DTYPES = ["u1", "u2", "u4", "u8", "i2", "i4", "i8", "f2", "f4", "f8"]
     arrays.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=6),
     st.data(),
 )
-def test_images_are_divided_whatever_holds_them(dtype, container, shape, data):
+def test_flatten_and_scale_accepts_any_container_and_dtype(
+    dtype, container, shape, data
+):
     values = data.draw(arrays.arrays("u1", shape))
     if values.ndim == 3 and "frame" in container:
         values = values.reshape(len(values), -1)
     given_images = CONTAINERS[container](values.astype(dtype))
     with warnings.catch_warnings():
-        # Of images that look scaled, or inverted.
+        # Warnings of images that look scaled or inverted.
         warnings.simplefilter("ignore", UserWarning)
         result = flatten_and_scale(given_images)
     expected = values.reshape(len(values), -1).astype(np.float32) / np.float32(255)
@@ -85,18 +87,17 @@ def test_images_are_divided_whatever_holds_them(dtype, container, shape, data):
     np.testing.assert_array_equal(result, expected)
 
 
-def small(**params):
-    params = {"units": 4, "epochs": 1, "batch_size": 8, "random_state": 0} | params
-    return MNISTClassifier(**params)
+def tiny(**params):
+    return small_classifier(**{"units": 4, "batch_size": 8} | params)
 
 
 @pytest.fixture(scope="module")
 def expected():
-    return small().fit(X, Y).predict_proba(X)
+    return tiny().fit(X, Y).predict_proba(X)
 
 
 @given(st.sampled_from(DTYPES), st.sampled_from(sorted(CONTAINERS)), st.data())
-def test_the_same_numbers_train_the_same_network(expected, dtype, container, data):
+def test_fit_accepts_any_container_dtype_and_labels(expected, dtype, container, data):
     x = CONTAINERS[container](X.astype(dtype))
     labels = data.draw(
         st.lists(
@@ -108,7 +109,7 @@ def test_the_same_numbers_train_the_same_network(expected, dtype, container, dat
         | st.lists(st.integers(-(2**40), 2**40), min_size=3, max_size=3, unique=True)
     )
     labels = np.array(sorted(labels))
-    clf = small().fit(x, labels[Y])
+    clf = tiny().fit(x, labels[Y])
     assert clf.classes_.tolist() == labels.tolist()
     np.testing.assert_array_equal(clf.predict_proba(x), expected)
     assert clf.predict(x).tolist() == labels[expected.argmax(axis=1)].tolist()
@@ -116,11 +117,11 @@ def test_the_same_numbers_train_the_same_network(expected, dtype, container, dat
 
 @pytest.fixture(scope="module")
 def clf():
-    return small().fit(X, Y)
+    return tiny().fit(X, Y)
 
 
 @given(st.lists(st.integers(0, N - 1), min_size=2, max_size=600))
-def test_a_row_does_not_depend_on_its_company(clf, expected, rows):
+def test_predict_proba_of_a_row_is_the_same_in_any_batch(clf, expected, rows):
     np.testing.assert_array_equal(clf.predict_proba(X[rows]), expected[rows])
 
 
@@ -136,14 +137,14 @@ def as_bytes(write, *args, **options):
 def saved(ending):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, f"model{ending}")
-        # What is without TensorFlow is read in less time.
+        # A pipeline without TensorFlow is read in less time.
         save_pipeline(to_sklearn(PIPE) if ending == ".joblib" else PIPE, file)
         return file.read_bytes()
 
 
 IDX = struct.pack(">4I", 0x0803, *IMAGES.shape) + IMAGES.tobytes()
 PAPER = Image.fromarray(np.kron(IMAGES[0] // 128 * 255, np.ones((3, 3), np.uint8)))
-# What is read by what, and whether a checksum tells of every change to the data.
+# Content, reader, and whether a checksum finds each change of the data.
 FILES = {
     ".npy": (as_bytes(np.save, IMAGES), read_images, False),
     ".npz": (as_bytes(np.savez, IMAGES), read_images, True),
@@ -168,20 +169,20 @@ def values(read):
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255))),
     more=st.binary(max_size=64),
 )
-def test_damaged_files_are_refused_or_right(ending, keep, flips, more):
+def test_readers_reject_corrupt_files_or_read_them_correctly(ending, keep, flips, more):
     whole, read, has_checksum = FILES[ending]
     content = bytearray(whole[: round(len(whole) * keep)] + more)
     for place, change in flips if content else ():
         content[int(place * len(content))] ^= change
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's and NumPy's, of what is damaged
+        warnings.simplefilter("ignore")  # Pillow's and NumPy's
         file = Path(folder, f"file{ending}")
         file.write_bytes(content)
         error = None
         try:
             result = read(file)
-        except (OSError, ValueError) as refusal:
-            error = str(refusal)
+        except (OSError, ValueError) as raised:
+            error = str(raised)
     assert error is None or str(file) in error
     if has_checksum and error is None:
         np.testing.assert_array_equal(values(result), values(read_whole(ending)))
@@ -195,40 +196,44 @@ def read_whole(ending):
         return FILES[ending][1](file)
 
 
-class Fail(keras.callbacks.Callback):
-    """Interrupt a training at the end of its first epoch."""
+class Interrupt(keras.callbacks.Callback):
+    """Interrupt training after a number of epochs."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
 
     def on_epoch_end(self, epoch, logs=None):
-        raise KeyboardInterrupt
+        self.epochs -= 1
+        if self.epochs < 0:
+            raise KeyboardInterrupt
 
 
 class Calls(RuleBasedStateMachine):
-    """Any order of calls, beside a list of the epochs that they come to.
+    """Any order of calls, and a list of the learning rates of the epochs they train.
 
-    The classifier must be what one that was trained these epochs in one go is.
+    The classifier must equal one that was trained these epochs one by one.
     """
 
     known: ClassVar[dict] = {}
 
     def __init__(self):
         super().__init__()
-        self.clf = small().set_params(**rate(0.01))
+        self.clf = tiny().set_params(**rate(0.01))
         self.epochs, self.warm, self.rate, self.rates = 1, False, 0.01, None
 
     def check(self):
-        """Compare with one `fit`, or as many as there were rates."""
+        """Compare with a classifier trained one epoch for each rate."""
         if self.rates is None:
             assert not hasattr(self.clf, "model_")
             return
         key = tuple(self.rates)
         if key not in self.known:
-            oracle = small().set_params(**rate(key[0])).initialize(X, Y)
+            oracle = tiny().set_params(**rate(key[0])).initialize(X, Y)
             for value in key:
                 oracle.set_params(**rate(value)).partial_fit(X, Y)
-            self.known[key] = oracle.predict_proba(X), oracle.history_
-        proba, history = self.known[key]
-        np.testing.assert_array_equal(self.clf.predict_proba(X), proba)
-        assert self.clf.history_ == history
+            self.known[key] = oracle
+        assert_same_state(self.clf, self.known[key])
 
     @rule()
     def fit(self):
@@ -273,11 +278,11 @@ class Calls(RuleBasedStateMachine):
         method=st.sampled_from(["fit", "partial_fit"]),
         bad=st.sampled_from(["y", "X", "epochs", "interrupt", "diverge"]),
     )
-    def refused(self, method, bad):
+    def rejected(self, method, bad):
         before = self.clf.get_params()
         changed = {
             "epochs": {"epochs": 0, "batch_size": 0},
-            "interrupt": {"callbacks": Fail()},
+            "interrupt": {"callbacks": Interrupt(0)},
             # A finite rate may leave finite weights, and all units without effect.
             "diverge": rate(np.inf),
         }.get(bad, {})
@@ -292,11 +297,20 @@ class Calls(RuleBasedStateMachine):
             self.clf.set_params(**rate(self.rate))
         self.check()
 
+    @rule()
+    def interrupted_after_an_epoch(self):
+        self.clf.set_params(epochs=3, callbacks=Interrupt(1))
+        with pytest.raises(KeyboardInterrupt):
+            self.clf.fit(X, Y)
+        self.clf.set_params(epochs=self.epochs, callbacks=None)
+        self.rates = [*(self.rates or []), self.rate] if self.warm else [self.rate]
+        self.check()
+
     @precondition(lambda self: self.rates)
     @rule()
     def another_network(self):
         self.clf.set_params(units=5)
-        with pytest.raises(ValueError, match="units=5 cannot be trained on with"):
+        with pytest.raises(ValueError, match="units must be 4 to continue training"):
             self.clf.partial_fit(X, Y)
         self.clf.set_params(units=4)
         self.check()

@@ -107,9 +107,9 @@ def lend(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
     """Reset callbacks after training, except their results.
 
     A callback given as an instance is a parameter of the estimator, which is cloned and
-    pickled. It keeps attributes of numbers, strings and arrays, and lists, tuples and
-    dicts of them, such as `stopped_epoch`. All others, such as the model, open files
-    and `best_weights`, are set back to their values before training.
+    pickled. It keeps attributes of numbers, strings, arrays and named functions, and
+    lists, tuples and dicts of them, such as `stopped_epoch`. All others, such as the
+    model, open files and `best_weights`, are set back to their values before training.
     """
     before = [dict(vars(callback)) for callback in callbacks]
     try:
@@ -118,10 +118,16 @@ def lend(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
         for callback, attributes in zip(callbacks, before, strict=True):
             for name, value in vars(callback).items():
                 leaves = keras.tree.flatten(value)
-                if name != "best_weights" and all(isinstance(i, PLAIN) for i in leaves):
+                if name != "best_weights" and all(_is_result(i) for i in leaves):
                     attributes[name] = value
             vars(callback).clear()
             vars(callback).update(attributes)
+
+
+def _is_result(value: Any) -> bool:
+    # EarlyStopping changes the sign of `min_delta` when it sets `monitor_op`.
+    is_function = getattr(value, "__qualname__", "").isidentifier()
+    return isinstance(value, PLAIN) or is_function
 
 
 _BATCH_HOOKS = [
