@@ -32,6 +32,8 @@ LEVEL = 0.3
 LEGIBLE = 9
 # Margin around a detected box in which its digit's ink is looked for, in its heights.
 MARGIN_OF_BOX = 0.12
+# Of a detected box's height: the height of the ink of its digit, at least.
+FILLED = 0.5
 # Components of a page at most: the rest are specks.
 MAX_COMPONENTS = 5000
 
@@ -234,11 +236,11 @@ def ink_of_digits(
         # A component of which hardly anything lies here reaches in from elsewhere.
         reaching = here[counts < 0.2 * np.minimum(areas[here], own.sum())]
         own &= ~np.isin(part, reaching)
-        if not own.any():
+        rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
+        if not len(rows) or np.ptp(rows) + 1 < FILLED * (box[3] - box[1]):
             yield None
             continue
         soft = ndimage.binary_dilation(own, np.ones((3, 3))) & ((part == 0) | own)
-        rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
         tight = (
             left + int(columns[0]),
             top + int(rows[0]),
