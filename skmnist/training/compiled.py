@@ -125,8 +125,8 @@ class Program:
                 variables = all_variables(self.model)
                 # `handle`, `captured_inputs` and `set_external_captures` are
                 # undocumented as of TensorFlow 2.21. They exchange the variables of
-                # a traced function; there is no public way without a copy of each
-                # weight. A callable is called at each call of the function.
+                # a traced function, which the public API does not. A callable is
+                # called at each call of the function.
                 places = {id(v.value.handle): i for i, v in enumerate(variables)}
                 traced.set_external_captures(
                     [
