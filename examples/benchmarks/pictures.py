@@ -1,122 +1,50 @@
-"""Measure the accuracy on a folder of pictures, and on touching digits.
+"""Read labelled pictures of digits and count the errors.
 
-python examples/benchmarks/pictures.py FOLDER --model FILE.skops
+python examples/benchmarks/pictures.py FOLDER --limit 20 --show
 
-FOLDER contains a labels.csv with the columns file, kind and label. Pictures of the kind
-multi have several digits, with a space between text lines in the label; the others have
-one digit.
+FOLDER/labels.csv has the columns file, kind and label: the digits in reading order, a
+space between text lines. Labels and readings are aligned by the fewest edits: wrong,
+missed and invented digits. Tesseract and RapidOCR are measured where installed.
 """
 
 import argparse
 import csv
-import importlib.util
+import io
+import os
+import re
 import shutil
 import subprocess
-import tempfile
 import time
+from collections import namedtuple
+from functools import partial
+from importlib.util import find_spec
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-import skmnist
-from skmnist import fetch_mnist, find_digits, load_pipeline, to_mnist_format
+from skmnist import fetch_mnist, load_pipeline, load_pretrained, read_digits
 
-SEVERAL = "multi"
+ONE_DIGIT = {"single", "photo", "scan", "paint", "canvas28"}
+BINS = (0.0, 0.5, 0.7, 0.9, 0.97, 1.0)
 
-
-def read_table(folder):
-    """Return the rows of pictures of one digit, and of those of several."""
-    with open(Path(folder, "labels.csv"), newline="") as file:
-        rows = list(csv.DictReader(file))
-    single = [row for row in rows if row["kind"] != SEVERAL]
-    return single, [row for row in rows if row["kind"] == SEVERAL]
+Picture = namedtuple("Picture", "name label content")  # content: path or array
+Result = namedtuple("Result", "picture text confidence seconds pairs")
 
 
-def images_of(folder, rows, prepare):
-    """Prepare each picture; one that cannot be read as a digit counts as blank."""
-    images = []
-    for row in rows:
-        try:
-            images.append(prepare(Path(folder, row["file"])))
-        except ValueError:
-            images.append(np.zeros((28, 28), np.uint8))
-    return np.array(images)
-
-
-def accuracy_of_single(model, folder, rows, prepare=to_mnist_format):
-    labels = np.array([int(row["label"]) for row in rows])
-    return float(np.mean(model.predict(images_of(folder, rows, prepare)) == labels))
-
-
-def text_of(model, picture):
-    """Return the digits read from a picture, with a space between text lines."""
-    digits = find_digits(picture, estimator=model)
-    labels = model.predict(digits.images) if len(digits) else np.array([], int)
-    lines = [labels[digits.lines == line] for line in np.unique(digits.lines)]
-    return " ".join("".join(map(str, line)) for line in lines)
-
-
-def accuracy_of_several(model, folder, rows):
-    texts = [text_of(model, Path(folder, row["file"])) for row in rows]
-    return float(np.mean([t == r["label"] for t, r in zip(texts, rows, strict=True)]))
-
-
-def upright_grey(path):
-    image = ImageOps.exif_transpose(Image.open(path))
-    if "A" in image.getbands() or "transparency" in image.info:
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image.convert("RGBA"))
-    return image.convert("L")
-
-
-def resized(path):
-    return np.asarray(upright_grey(path).resize((28, 28), Image.Resampling.BILINEAR))
-
-
-def resized_and_inverted(path):
-    image = resized(path)
-    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    return 255 - image if border.mean() > 127 else image
-
-
-def tesseract(path, several):
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "picture.png")
-        upright_grey(path).save(file)
-        command = ["tesseract", file, "-", "--psm", "6" if several else "10"]
-        command += ["-c", "tessedit_char_whitelist=0123456789"]
-        done = subprocess.run(command, capture_output=True, text=True)
-    return " ".join("".join(line.split()) for line in done.stdout.split("\n") if line)
-
-
-def accuracy_of_tesseract(folder, rows, several):
-    return np.mean(
-        [
-            tesseract(Path(folder, r["file"]), several).strip() == r["label"]
-            for r in rows
-        ]
-    )
-
-
-def accuracy_of_digit_recognizer(folder, rows):
-    from digit_recognizer import predict
-
-    right = 0
-    for row in rows:
-        with tempfile.TemporaryDirectory() as temporary:
-            file = Path(temporary, "picture.png")
-            upright_grey(Path(folder, row["file"])).save(file)
-            right += str(predict(str(file))) == row["label"]
-    return right / len(rows)
+def read_table(folder, kinds=None, limit=None):
+    """Return a list of pictures for each kind, in the order of labels.csv."""
+    table = {}
+    with open(folder / "labels.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            pictures = table.setdefault(row["kind"], [])
+            pictures.append(Picture(row["file"], row["label"], folder / row["file"]))
+    return {kind: table[kind][:limit] for kind in kinds or table}
 
 
 def touching(n_digits, n_pictures, seed=0):
-    """Yield pictures of touching digits from MNIST's test images, and their labels.
-
-    Each digit after the first is moved to the left until its ink overlaps that of the
-    previous one by 1, 2 or 3 pixels in one row.
-    """
+    """Generate pages of MNIST test digits that overlap by 1 to 3 pixels, and texts."""
     _, (X, y) = fetch_mnist()
     rng = np.random.default_rng(seed)
     for _ in range(n_pictures):
@@ -126,25 +54,20 @@ def touching(n_digits, n_pictures, seed=0):
 
 
 def push_together(images, depths):
-    """Put digits next to each other, each overlapping the previous one by some pixels.
-
-    Returns an image for each digit alone, (n_digits, 28, width).
-    """
+    """Return a (28, width) image of each digit, some pixels into the previous one."""
     digits = [image[:, (image > 127).any(axis=0).nonzero()[0]] for image in images]
     owners = np.zeros((len(digits), 28, sum(d.shape[1] for d in digits)), np.uint8)
     end = 0
     for owner, digit, depth in zip(owners, digits, depths, strict=True):
-        width = digit.shape[1]
-        start = end - (
-            _overlap(owners.max(axis=0)[:, :end], digit, depth) if end else 0
-        )
-        owner[:, start : start + width] = digit
-        end = start + width
+        left = owners.max(axis=0)[:, :end]
+        start = end - (count_shared_columns(left, digit, depth) if end else 0)
+        end = start + digit.shape[1]
+        owner[:, start:end] = digit
     return owners[:, :, :end]
 
 
-def _overlap(left, right, depth):
-    """Return how many columns of two images overlap if their ink does by `depth`."""
+def count_shared_columns(left, right, depth):
+    """Return the number of columns to share so that `depth` pixels of ink overlap."""
     a, b = left > 127, right > 127
     both = a.any(axis=1) & b.any(axis=1)
     between = a[:, ::-1].argmax(axis=1) + b.argmax(axis=1)  # free pixels in each row
@@ -152,80 +75,184 @@ def _overlap(left, right, depth):
     return min(overlap, left.shape[1], right.shape[1])
 
 
-def accuracy_of_touching(model, n_digits, n_pictures=200):
-    pairs = touching(n_digits, n_pictures)
-    return float(np.mean([text_of(model, page) == text for page, text in pairs]))
+def upright(content):
+    """Return an RGB image: EXIF orientation applied, transparent areas white."""
+    open_image = Image.open if isinstance(content, Path) else Image.fromarray
+    image = ImageOps.exif_transpose(open_image(content))
+    if "A" in image.getbands() or "transparency" in image.info:
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    return image.convert("RGB")
 
 
-def milliseconds(function, paths):
-    """Return the median and the longest time of reading each picture once."""
-    times = []
-    for path in paths:
-        start = time.perf_counter()
-        function(path)
-        times.append(1000 * (time.perf_counter() - start))
-    return np.median(times), max(times)
+def read_with_skmnist(content, single, estimator=None):
+    try:
+        reading = read_digits(content, estimator=estimator, single=single)
+    except ValueError:
+        if not single:
+            raise
+        return "", []  # single=True rejects a blank picture
+    return " ".join(reading.text.split("\n")), reading.confidence.tolist()
 
 
-def print_row(name, *cells):
-    print(f"| {name} | {' | '.join(str(cell) for cell in cells)} |", flush=True)
+def read_with_tesseract(content, single):
+    upright(content).save(file := io.BytesIO(), "PNG")
+    command = ["tesseract", "-", "-", "--psm", "10" if single else "6"]
+    command += ["-c", "tessedit_char_whitelist=0123456789"]
+    done = subprocess.run(command, input=file.getvalue(), capture_output=True)
+    lines = ["".join(line.split()) for line in done.stdout.decode().splitlines()]
+    return " ".join(filter(None, lines)), []
+
+
+def read_with_rapidocr(engine, content, single):
+    """Join the digits of the text boxes in RapidOCR's order; one digit needs no box."""
+    image = np.asarray(upright(content))[:, :, ::-1]  # BGR
+    output = engine(image, use_det=not single, use_cls=not single, use_rec=True)
+    boxes = getattr(output, "boxes", None)
+    lines, bottom = [""], np.inf
+    for i, text in enumerate(output.txts or ()):
+        rows = np.zeros(1) if boxes is None else np.asarray(boxes[i])[:, 1]
+        if rows.mean() > bottom:  # otherwise the box continues the text line
+            lines.append("")
+        bottom = rows.max()
+        lines[-1] += re.sub("[^0-9]", "", text)
+    return " ".join(filter(None, lines)), []
+
+
+def align(label, text):
+    """Return pairs of characters by the fewest edits; "" is missed or invented."""
+    costs = np.add.outer(np.arange(len(label) + 1), np.arange(len(text) + 1))
+    for i, expected in enumerate(label):
+        for j, read in enumerate(text):
+            edits = min(costs[i, j + 1], costs[i + 1, j]) + 1
+            costs[i + 1, j + 1] = min(edits, costs[i, j] + (expected != read))
+    i, j, pairs = len(label), len(text), []
+    while i or j:
+        expected, read = label[i - 1 : i], text[j - 1 : j]
+        if not j or (i and costs[i, j] == costs[i - 1, j] + 1):
+            read = ""
+        elif not i or costs[i, j] == costs[i, j - 1] + 1:
+            expected = ""
+        i, j = i - len(expected), j - len(read)
+        pairs.append((expected, read))
+    return pairs[::-1]
+
+
+def cpu_seconds():
+    """Return the CPU time of all threads and of finished child processes."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
+def measure(program, pictures, single=False):
+    results = []
+    for picture in pictures:
+        start = cpu_seconds()
+        text, confidence = program(picture.content, single)
+        seconds = cpu_seconds() - start
+        pairs = align(picture.label.replace(" ", ""), text.replace(" ", ""))
+        results.append(Result(picture, text, confidence, seconds, pairs))
+    return results
+
+
+def print_row(*cells, header=False):
+    line = f"| {' | '.join(map(str, cells))} |"
+    print(f"\n{line}\n|{' --- |' * len(cells)}" if header else line, flush=True)
+
+
+def print_results(name, results):
+    pairs = [pair for result in results for pair in result.pairs]
+    missed = sum(read == "" for _, read in pairs)
+    invented = sum(expected == "" for expected, _ in pairs)
+    wrong = sum(expected != read for expected, read in pairs) - missed - invented
+    digits = len(pairs) - invented
+    rate = f" ({(wrong + missed + invented) / digits:.1%})" if digits else ""
+    exact = [r.text == r.picture.label for r in results]
+    in_order = [all(expected == read for expected, read in r.pairs) for r in results]
+    shares = [f"{sum(right)} ({np.mean(right):.4f})" for right in (exact, in_order)]
+    errors = f"{wrong} + {missed} + {invented} of {digits}{rate}"
+    times = [f"{f([r.seconds for r in results]):.3f}" for f in (np.median, max)]
+    print_row(name, len(results), *shares, errors, *times)
+
+
+def print_program(name, program, table):
+    """Print the results of a program; return those of each kind."""
+    names = "exact", "lines ignored", "wrong + missed + invented", "median CPU s", "max"
+    print_row(name, "pictures", *names, header=True)
+    program(np.eye(64, dtype=np.uint8) * 255, False)  # load the model before measuring
+    found = {}
+    for kind, pictures in table.items():
+        found[kind] = measure(program, pictures, kind in ONE_DIGIT)
+        print_results(kind, found[kind])
+        if kind in ONE_DIGIT and name == "skmnist":
+            print_results(f"{kind}, without single=True", measure(program, pictures))
+    return found
+
+
+def print_reliability(found):
+    """Print the number of digits in each range of confidence, and the share right."""
+    ranges = [f"{low} to {high}" for low, high in pairwise(BINS)]
+    print_row("confidence", *ranges, header=True)
+    for kind, results in {"all": list(chain(*found.values())), **found}.items():
+        confidence = [value for result in results for value in result.confidence]
+        pairs = [pair for result in results for pair in result.pairs if pair[1]]
+        right = [float(expected == read) for expected, read in pairs]
+        numbers = np.histogram(confidence, BINS)[0]
+        shares = np.histogram(confidence, BINS, weights=right)[0] / numbers.clip(1)
+        cells = zip(numbers, shares, strict=True)
+        print_row(kind, *(f"{n} ({share:.3f})" if n else "0" for n, share in cells))
+
+
+def print_preparations(model, results):
+    """Print the accuracy of three ways to prepare pictures of one digit."""
+    labels = np.array([result.picture.label for result in results])
+    grey = [upright(result.picture.content).convert("L") for result in results]
+    small = [np.asarray(g.resize((28, 28), Image.Resampling.BILINEAR)) for g in grey]
+    borders = [np.concatenate([*i[::27], *i[:, ::27].T]).mean() for i in small]
+    inverted = [255 - i if b > 127 else i for i, b in zip(small, borders, strict=True)]
+    print_row("one digit", "pictures", "accuracy", header=True)
+    for name, read in (
+        ("read_digits(path, single=True)", [result.text for result in results]),
+        ("resized to 28x28", model.predict(np.array(small))),
+        ("and inverted if the border is bright", model.predict(np.array(inverted))),
+    ):
+        print_row(name, len(labels), f"{np.mean(np.array(read, str) == labels):.4f}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", action="append", help="from fit --save; repeatable")
-    parser.add_argument("--touching", type=int, default=200, help="pictures of each")
+    parser.add_argument("--kinds", nargs="+", help="of labels.csv; default: all")
+    parser.add_argument("--limit", type=int, help="pictures of each kind")
+    parser.add_argument("--touching", type=int, default=200, help="MNIST pages of each")
+    parser.add_argument("--model", help="from fit --save; default: the bundled model")
+    parser.add_argument("--show", action="store_true", help="list what is not exact")
+    parser.add_argument("--alone", action="store_true", help="no other programs")
     args = parser.parse_args()
-    models = {Path(file).stem: load_pipeline(file) for file in args.model or ()}
-    models = models or {"load_pretrained": skmnist.load_pretrained()}
-    single, several = read_table(args.folder)
+    estimator = load_pipeline(args.model) if args.model else None
+    table = read_table(args.folder, args.kinds, args.limit)
+    pages = {}
+    for n in (2, 3) if args.touching else ():
+        name = f"{n} MNIST digits pushed together"
+        pages[name] = [Picture(name, t, page) for page, t in touching(n, args.touching)]
 
-    print_row("pictures", "number", *models)
-    print_row("---", *["---"] * (1 + len(models)))
-    for kind in sorted({row["kind"] for row in single}):
-        rows = [row for row in single if row["kind"] == kind]
-        scores = (accuracy_of_single(m, args.folder, rows) for m in models.values())
-        print_row(kind, len(rows), *(f"{score:.4f}" for score in scores))
-    ways = {
-        "one digit, to_mnist_format": to_mnist_format,
-        "one digit, resized to 28x28": resized,
-        "and inverted where the border is bright": resized_and_inverted,
-    }
-    for name, prepare in ways.items() if single else ():
-        scores = (
-            accuracy_of_single(m, args.folder, single, prepare) for m in models.values()
-        )
-        print_row(name, len(single), *(f"{score:.4f}" for score in scores))
-    if several:
-        scores = (accuracy_of_several(m, args.folder, several) for m in models.values())
-        print_row("several, no error", len(several), *(f"{s:.4f}" for s in scores))
-    for n_digits in (2, 3) if args.touching else ():
-        scores = (
-            accuracy_of_touching(m, n_digits, args.touching) for m in models.values()
-        )
-        name = f"{n_digits} MNIST digits that touch"
-        print_row(name, args.touching, *(f"{score:.4f}" for score in scores))
+    read = partial(read_with_skmnist, estimator=estimator)
+    found = print_program("skmnist", read, table | pages)
+    found = {kind: found[kind] for kind in table}
+    print_reliability(found)
+    if singles := list(chain(*(found[kind] for kind in table if kind in ONE_DIGIT))):
+        print_preparations(estimator or load_pretrained(), singles)
+    for result in chain(*found.values()) if args.show else ():
+        if result.text != result.picture.label:
+            print(result.picture.name, [result.picture.label, result.text])
+    if shutil.which("tesseract") and not args.alone:
+        print_program("Tesseract", read_with_tesseract, table | pages)
+    if find_spec("rapidocr") and not args.alone:
+        from rapidocr import RapidOCR
 
-    if shutil.which("tesseract"):
-        for name, rows in ("one digit", single), ("several", several):
-            if rows:
-                score = accuracy_of_tesseract(args.folder, rows, rows is several)
-                print(f"Tesseract, {name}: {score:.4f}", flush=True)
-    if importlib.util.find_spec("digit_recognizer"):
-        print(
-            f"digit-recognizer-py: {accuracy_of_digit_recognizer(args.folder, single)}"
+        print_program(
+            "RapidOCR", partial(read_with_rapidocr, RapidOCR()), table | pages
         )
-
-    model = next(iter(models.values()))
-    for name, rows, function in (
-        ("to_mnist_format", single, to_mnist_format),
-        ("find_digits, with the first model", several, lambda p: text_of(model, p)),
-    ):
-        if rows:
-            paths = [Path(args.folder, row["file"]) for row in rows]
-            median, longest = milliseconds(function, paths)
-            print(f"{name}: {median:.0f} ms a picture (median), {longest:.0f} at most")
 
 
 if __name__ == "__main__":
