@@ -17,7 +17,6 @@ from multiprocessing import get_context
 
 import keras
 import numpy as np
-from best_accuracy import hold_out
 from keras import layers, ops
 from reader_data import HEIGHT, IGNORED, NONE, WIDTH, Bank, install_fonts, make_pages
 from train_pretrained import bundled_digits, training_images
@@ -26,6 +25,8 @@ from skmnist import fetch_mnist
 from skmnist.pictures.detection import FILE, save_network
 
 BATCH_SIZE = 32
+# MNIST's training images that are used. The others are for experiments.
+N_TRAIN = 55_000
 # Filters, kernel, strides and dilation of each convolution.
 CONVOLUTIONS = [
     (16, 5, (2, 2), 1),
@@ -122,8 +123,8 @@ def main():
     fonts = [""], [""]  # Pillow's own
     if os.environ.get("SKMNIST_DATA"):
         n_chunks, size = args.chunks, 2048
-        train, _ = hold_out(*fetch_mnist()[0], 0)
-        X, y = training_images(*train, bundled, rng)
+        (X, y), _ = fetch_mnist()
+        X, y = training_images(X[:N_TRAIN], y[:N_TRAIN], bundled, rng)
         fonts = install_fonts(args.fonts)
     elif args.save:
         parser.error("--save needs MNIST: set SKMNIST_DATA")
