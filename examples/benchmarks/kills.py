@@ -25,7 +25,7 @@ import traceback
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Keras reads it once.
+# Keras reads it once, when it is imported.
 os.environ["KERAS_HOME"] = tempfile.mkdtemp()
 
 import joblib

@@ -1,4 +1,4 @@
-"""Test the lesson's recipe and the best one on test images that have been changed.
+"""Score the default pipeline and the best recipe on modified test images.
 
 python examples/benchmarks/robustness.py --epochs 50
 """
@@ -23,7 +23,7 @@ CROSS = ndimage.generate_binary_structure(2, 1)[np.newaxis]
 
 
 def shift(images, pixels):
-    """Shift a share of the images each of eight ways."""
+    """Shift each eighth of the images in another direction."""
     shifted = np.empty_like(images)
     for way, direction in enumerate(EIGHT_WAYS):
         offset = (0, *(pixels * step for step in direction))
@@ -39,7 +39,7 @@ def transform(images, matrix):
 
 
 def rotate(images, degrees):
-    """Rotate every other image one way, the rest the other way."""
+    """Rotate every other image clockwise, the rest counterclockwise."""
     rotated = np.empty_like(images)
     for first, sign in (0, 1), (1, -1):
         angle = np.radians(sign * degrees)
@@ -85,7 +85,7 @@ def main():
     (X, y), (X_test, y_test) = fetch_mnist()
     plain = make_pipeline(random_state=args.seed).fit(X, y)
     best = best_pipeline(len(X), args.epochs, args.seed).fit(X, y)
-    print("| test images | | the lesson | distorted |\n| --- | --- | --- | --- |")
+    print("| test images | | default | best recipe |\n| --- | --- | --- | --- |")
     for name, change, degree in CHANGES:
         images = change(X_test.astype(np.float32), degree)
         scores = [f"{pipe.score(images, y_test):.4f}" for pipe in (plain, best)]

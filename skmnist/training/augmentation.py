@@ -67,33 +67,22 @@ def draw(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
 def distort(
     X: NDArray[np.float32], draws: NDArray[np.float32], strength: float = 1.0
 ) -> NDArray[np.float32]:
-    """Distort images, each by its own random numbers.
+    """Distort images, each by its own random numbers, and return a new array.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features), dtype float32
-        Square images, flattened: 784 features are 28x28 pixels.
+        Square images, flattened: 784 features are 28x28 pixels. They are interpolated
+        bilinearly, and 0 outside.
     draws : ndarray of shape (n_samples, 104), dtype float32
         Random numbers, as :func:`draw` returns them.
     strength : float, default=1.0
         Factor of all displacements. 0 leaves the images unchanged.
 
-    Returns
-    -------
-    ndarray of shape (n_samples, n_features), dtype float32
-        A new array. Values are interpolated bilinearly; outside of the image they are
-        0.
-
-    Raises
-    ------
-    ValueError
-        If `n_features` is not a square number.
-
     Notes
     -----
     The result for an image depends, to the bit, only on the image, its random numbers
-    and `strength`: not on other images, nor on threads. The memory used in addition to
-    the result does not grow with the number of images.
+    and `strength`: not on other images, nor on threads.
 
     Examples
     --------
@@ -107,8 +96,8 @@ def distort(
     side = math.isqrt(n_features)
     if side**2 != n_features:
         raise ValueError(
-            f"augmentation needs square images, such as 784 features for 28x28 pixels,"
-            f" but X has {n_features} features. Set augmentation=0."
+            f"X has {n_features} features, but augmentation needs square images, such"
+            " as 784 features for 28x28 pixels. Set augmentation=0."
         )
     distorted = np.empty_like(X)
     rows = max(1, BLOCK_PIXELS // n_features)

@@ -1,4 +1,4 @@
-"""What an epoch looks at: its samples, in batches."""
+"""The samples of an epoch, in batches."""
 
 import math
 from collections.abc import Callable, Generator
@@ -14,29 +14,31 @@ from skmnist.training.augmentation import distort, draw
 
 Arrays = tuple[NDArray[Any], ...]
 
-# Rows that a chunk of batches has: few enough to stay in the processor's cache, enough
-# that a call for it does not count.
+# Rows of a chunk of batches: few enough to stay in the processor's cache, enough to
+# make the overhead of a call small.
 CHUNK_ROWS = 2048
 
-# Gathers batches. Kept, because a new thread may well get, and leave behind, a heap of
-# its own.
+# Gathers batches. Kept, because each new thread may allocate a heap of its own, which
+# is not freed with the thread.
 _pool = ThreadPoolExecutor(thread_name_prefix="skmnist")
 
 
 class Chunk(NamedTuple):
-    """Successive batches, from number `first` on."""
+    """A number of successive batches, from batch `first`.
+
+    If stacked, the arrays have shape (steps, batch_size, ...), and steps after `number`
+    are empty. Otherwise they are a single batch.
+    """
 
     first: int
     number: int
-    # Whether `arrays` have shape (steps, batch_size, ...), the last steps empty where
-    # they exceed `number`; otherwise they are a single batch.
     stacked: bool
     arrays: tuple[Any, ...]
 
 
 @dataclass(eq=False, repr=False)
 class Batches(keras.utils.PyDataset):
-    """The batches of an epoch, whose randomness only seed and epoch decide.
+    """The batches of an epoch. Only seed and epoch decide what is random in them.
 
     Parameters
     ----------
@@ -45,14 +47,13 @@ class Batches(keras.utils.PyDataset):
     rows : ndarray of int, optional
         The samples to use, in order; by default all.
     batch_size : int, default=32
-        Samples in a batch; the last one of an epoch may have fewer.
+        Samples in a batch; the last batch of an epoch may have fewer.
     seed : int, optional
-        Shuffles the samples anew for each epoch, and decides their augmentation. By
-        default they stay as they are, in order.
+        Seed of shuffling and augmentation. By default there is neither.
     shuffle : bool, default=True
-        False keeps them in order, with a seed too.
+        Whether to shuffle the samples before each epoch.
     augmentation : float, default=0.0
-        Strength by which the features, images, are distorted anew for each epoch.
+        Strength of the augmentation of the features, which are images.
     """
 
     arrays: Arrays
@@ -73,9 +74,8 @@ class Batches(keras.utils.PyDataset):
         """Put the samples in the order of an epoch, counted from 0."""
         self.epoch = epoch
         if self.seed is not None and self.shuffle:
-            self.order = np.random.default_rng([self.seed, epoch]).permutation(
-                self.samples
-            )
+            rng = np.random.default_rng([self.seed, epoch])
+            self.order = rng.permutation(self.samples)
 
     def __len__(self) -> int:
         return math.ceil(len(self.samples) / self.batch_size)
@@ -88,8 +88,8 @@ class Batches(keras.utils.PyDataset):
         rows = self.order[first * self.batch_size :][: number * self.batch_size]
         X, *others = (array[rows] for array in self.arrays)
         if self.seed is not None and self.augmentation:
-            # A generator for each batch, since Keras looks at the first one twice. They
-            # count from 1: with a 0 at its end, a seed is the one of the epoch's order.
+            # A generator for each batch, since Keras reads the first one twice. They
+            # count from 1, because [seed, epoch, 0] equals [seed, epoch].
             draws = [
                 draw(
                     np.random.default_rng([self.seed, self.epoch, batch + 1]),
@@ -103,15 +103,10 @@ class Batches(keras.utils.PyDataset):
     def chunks(
         self, least: int, convert: Callable[[NDArray[Any]], Any]
     ) -> Generator[Chunk, None, None]:
-        """Yield all batches, the next ones gathered while the last ones are used.
+        """Yield all batches, each chunk gathered while the one before is in use.
 
-        Parameters
-        ----------
-        least : int
-            If there are as many full batches, they come in stacks of always the same
-            shape, and otherwise one by one. A last batch that is smaller comes alone.
-        convert : callable
-            Applied to each array, in the thread that gathers.
+        With `least` or more full batches, these are stacked, in chunks of one shape.
+        Other batches come one by one. `convert` is applied to each array.
         """
         full = len(self.samples) // self.batch_size
         stacked = full if full >= least else 0
@@ -136,13 +131,13 @@ class Batches(keras.utils.PyDataset):
                 yield chunk.result()
             yield coming.result()
         finally:
-            # Closed early, by an error or an interruption, it leaves no work behind.
+            # If closed early, by an error or an interrupt, no thread keeps working.
             coming.cancel()
             wait([coming])
 
 
 def _stack(array: NDArray[Any], steps: int, size: int) -> NDArray[Any]:
-    """Stack batches to shape (steps, size, ...), the last ones empty if need be."""
+    """Reshape batches to (steps, size, ...), padded with zeros."""
     if len(array) < steps * size:
         filled = np.zeros((steps * size, *array.shape[1:]), array.dtype)
         filled[: len(array)] = array

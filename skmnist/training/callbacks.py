@@ -13,7 +13,8 @@ import numpy as np
 from skmnist._keras import keras
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
+    from sklearn.callback import with_callbacks as with_callbacks
 except ImportError:  # scikit-learn < 1.9
     Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -24,14 +25,6 @@ except ImportError:  # scikit-learn < 1.9
         """Return a method unchanged."""
         return method
 
-
-__all__ = [
-    "CallbackSupportMixin",
-    "epoch_tasks",
-    "lend",
-    "looks_at_batches",
-    "with_callbacks",
-]
 
 # Types of the attributes that a callback keeps after training.
 PLAIN = (bool, int, float, str, np.generic, np.ndarray, type(None))
@@ -47,16 +40,8 @@ def epoch_tasks(
 ) -> list[keras.callbacks.Callback]:
     """Return the Keras callback that calls an estimator's callbacks, if it has any.
 
-    Parameters
-    ----------
-    estimator : MNISTClassifier
-        Estimator to be fitted, by a method that `with_callbacks` decorates.
-    build : callable
-        Returns a new network of the estimator.
-    epochs : int
-        Number of epochs to train.
-    X, y, sample_weight
-        Arguments of its `fit`.
+    `with_callbacks` decorates the method that trains it. `build` returns a new network
+    of the estimator; X, y and sample_weight are the arguments of its `fit`.
     """
     if not hasattr(estimator, "_skl_callbacks"):
         return []
@@ -71,10 +56,7 @@ class EpochTasks(keras.callbacks.Callback):
     """Call scikit-learn's callbacks for a fit and for each epoch."""
 
     def __init__(
-        self,
-        context: Any,
-        build: Callable[[], keras.Model],
-        arguments: dict[str, Any],
+        self, context: Any, build: Callable[[], Any], arguments: dict[str, Any]
     ):
         super().__init__()
         self.fit = context

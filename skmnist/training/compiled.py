@@ -33,15 +33,8 @@ class Program:
 
     The functions are traced from a copy of the first such model. A call reads and
     writes the variables of the model that is trained in place of the copy's, so a
-    program is stateless and serves several models at once.
-
-    Parameters
-    ----------
-    model : keras.Model
-        The first model, compiled.
-    configuration : str or None
-        Key of the program. With None, the program is for this model alone, and the
-        model is not copied.
+    program is stateless and serves several models at once. If `configuration` is None,
+    the program is for this model alone, and the model is not copied.
     """
 
     def __init__(self, model: keras.Model, configuration: str | None):
@@ -64,11 +57,9 @@ class Program:
         A function that creates variables would be traced and compiled twice.
         """
         with self.tracing:
-            if not self.functions:
-                self.model.test_step(row)
-        if not all(getattr(metric, "built", True) for metric in model.metrics):
-            output = np.zeros((1, *model.output_shape[1:]), np.float32)
-            model.compute_metrics(row[0], row[1], output)
+            for each in (self.model, model):
+                if not all(getattr(metric, "built", True) for metric in each.metrics):
+                    each.test_step(row)
 
     def run(
         self,
@@ -134,8 +125,8 @@ class Program:
                 variables = all_variables(self.model)
                 # `handle`, `captured_inputs` and `set_external_captures` are
                 # undocumented as of TensorFlow 2.21. They exchange the variables of
-                # a traced function; there is no public way without a copy of each
-                # weight. A callable is called at each call of the function.
+                # a traced function, which the public API does not. A callable is
+                # called at each call of the function.
                 places = {id(v.value.handle): i for i, v in enumerate(variables)}
                 traced.set_external_captures(
                     [

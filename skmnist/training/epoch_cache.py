@@ -36,26 +36,11 @@ def cached(
     batches: Batches,
     validation: Batches | None,
 ) -> Callable[[int], Logs]:
-    """Return a function that trains an epoch, or reads it if it was trained before.
+    """Return a function like `run_epoch` that reads epochs that were trained before.
 
-    Parameters
-    ----------
-    run_epoch : callable
-        Trains `model` for the epoch of a number and returns its logs.
-    model : keras.Model
-        In its state before the first of these epochs.
-    epoch_cache : str, path or joblib.Memory
-        Epochs are stored in its subfolder `skmnist-epochs`, one file each. The oldest
-        files may be deleted at any time.
-    configuration : str
-        Description of the network and of its compilation.
-    batches, validation : Batches
-        Training and validation data.
-
-    Returns
-    -------
-    callable
-        Like `run_epoch`, with the same results and the same effect on `model`.
+    Called with the number of an epoch, both train `model`, which is now in its state
+    before the first epoch, and return the logs. Epochs are stored in the subfolder
+    `skmnist-epochs`, one file each. Files may be deleted at any time.
     """
     if isinstance(epoch_cache, joblib.Memory):
         epoch_cache = epoch_cache.location
@@ -63,10 +48,8 @@ def cached(
         return run_epoch
     folder = Path(epoch_cache).expanduser() / "skmnist-epochs"
     key = _key(model, configuration, batches, validation)
-    has_failed = False
 
     def read_or_run(epoch: int) -> Logs:
-        nonlocal has_failed
         file = folder / f"{key}-{epoch}"
         if state := read(file):
             values, logs = state
@@ -76,15 +59,14 @@ def cached(
         try:
             write(file, ([v.numpy() for v in state_variables(model)], logs))
         except OSError as error:
-            if not has_failed:
-                warnings.warn(
-                    f"Epochs are trained but not stored in {folder}:"
-                    f" {error.strerror or error}. Free space there, or set epoch_cache"
-                    " to another folder.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-            has_failed = True
+            # With Python's default filters, a repeated warning is shown once.
+            warnings.warn(
+                f"Epochs are trained but not stored in {folder}:"
+                f" {error.strerror or error}. Free space there, or set epoch_cache to"
+                " another folder.",
+                UserWarning,
+                stacklevel=2,
+            )
         return logs
 
     return read_or_run

@@ -9,12 +9,7 @@ import numpy as np
 from skmnist._keras import assign, keras, state_variables
 from skmnist.training.batches import Batches
 from skmnist.training.callbacks import looks_at_batches
-from skmnist.training.compiled import (
-    MIN_COMPILED_STEPS,
-    Report,
-    find_program,
-    metrics,
-)
+from skmnist.training.compiled import MIN_COMPILED_STEPS, Report, find_program, metrics
 from skmnist.training.epoch_cache import Folder, Logs, cached
 
 if keras.backend.backend() == "tensorflow":
@@ -48,26 +43,21 @@ def train(
         Compiled, its optimizer built. Trained in place.
     batches, validation : Batches
         Training data, and data to validate on after each epoch.
-    epochs : int
-        Number of epochs to train.
     history : dict of str to list of float, optional
-        History of the epochs trained so far, updated in place. The number of an epoch
-        decides the order of its samples and the units that dropout drops, so training
-        10 epochs equals training 5 and then 5 more.
-    callbacks : sequence of keras.callbacks.Callback
-        A callback with hooks for batches needs Keras' own loop.
+        Loss and metrics of the epochs trained so far, updated in place. The number of
+        an epoch decides the order of its samples and the units that dropout drops, so
+        training 10 epochs equals training 5 and then 5 more.
     epoch_cache : str, path or joblib.Memory, optional
         Folder for the state after each epoch. An epoch trained before from the same
         state on the same data is read from there. Not used by Keras' own loop.
-    verbose : {0, 1, 2, "auto"}
-        As in ``model.fit``.
-    **fit_options
-        Further options of ``model.fit``, which need Keras' own loop.
+    epochs, callbacks, verbose, **fit_options
+        As in ``model.fit``. Callbacks with hooks for batches and further options need
+        Keras' own loop.
 
     Returns
     -------
     dict of str to list of float
-        `history`: loss and metrics, one value for each epoch.
+        `history`.
 
     Raises
     ------
@@ -75,9 +65,8 @@ def train(
         If training has diverged: the loss is NaN, or weights are not finite, or so
         large that their products are not. `history` is unchanged, the model is not.
     KeyboardInterrupt
-        If training is interrupted. Model and `history` are then those of the epochs
-        that were finished. If none was, `history` is unchanged, and the model is in an
-        undefined state.
+        If training is interrupted. Model and `history` are then those of the finished
+        epochs. With none finished, only `history` is unchanged.
     """
     history = {} if history is None else history
     first = len(history.get("loss", ()))
@@ -111,8 +100,7 @@ def train(
                 epochs=numbers.stop,
                 steps=len(batches),
             )
-            run = _compiled_epoch(model, batches, validation, callbacks, epoch_cache)
-            _run_epochs(model, run, numbers, callbacks)
+            _run_epochs(model, batches, validation, numbers, callbacks, epoch_cache)
     except KeyboardInterrupt:
         finished.restore()
         history.update(finished.history)
@@ -125,31 +113,28 @@ def train(
 class FinishedEpochs(keras.callbacks.Callback):
     """Note the history of finished epochs, and the state after the last of them.
 
-    It is the last callback: an epoch is finished when all others have seen its end.
+    As the last callback: an epoch is finished when all others have seen its end.
     """
 
     def __init__(self, history: History):
         super().__init__()
         self.history = history
-        # None after the last epoch, which no further one changes.
         self.values: list[Any] | None = None
-        self.any = False
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        is_last = epoch + 1 == self.params["epochs"]
-        values = None if is_last else [v.numpy() for v in state_variables(self.model)]
-        history = {
-            name: [*self.history.get(name, ()), value]
-            for name, value in (logs or {}).items()
-        }
-        self.values, self.history, self.any = values, self.history | history, True
+        variables = state_variables(self.model)
+        if epoch + 1 == self.params["epochs"]:
+            variables = []  # No further epoch will change them.
+        values = [variable.numpy() for variable in variables]
+        history = {n: [*self.history.get(n, ()), v] for n, v in (logs or {}).items()}
+        self.values, self.history = values, self.history | history
 
     def restore(self) -> None:
         """Set the model to the state after the last finished epoch, if there is one."""
-        if self.values is not None:
+        if self.values:
             assign(state_variables(self.model), self.values)
-        if self.any:
-            # As at the end of training: use averaged weights, if the optimizer has any.
+        if self.values is not None:
+            # As at the end of training: an optimizer may average weights.
             self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
 
 
@@ -184,14 +169,15 @@ def _check_finite(model: keras.Model, history: History) -> None:
     )
 
 
-def _compiled_epoch(
+def _run_epochs(
     model: keras.Model,
     batches: Batches,
     validation: Batches | None,
+    epochs: range,
     callbacks: keras.callbacks.CallbackList,
     epoch_cache: Folder | None,
-) -> Callable[[int], Logs]:
-    """Return a function that trains one epoch in a compiled program, or reads it."""
+) -> None:
+    """Run epochs in a compiled program, with callbacks in the order of Keras' loop."""
     program = find_program(model, batches.batch_size)
     program.make_metrics(model, tuple(array[:1] for array in batches.arrays))
     # Of the callbacks here, only the progress bar can have hooks for batches.
@@ -205,7 +191,7 @@ def _compiled_epoch(
         with closing(data.chunks(MIN_COMPILED_STEPS, tf.constant)) as chunks:
             return program.run(model, step, chunks, report)
 
-    def run_epoch(epoch: int) -> Logs:
+    def train_epoch(epoch: int) -> Logs:
         logs = run("train_step", batches, report if reports else None)
         if validation is not None:
             callbacks.on_test_begin()
@@ -214,20 +200,9 @@ def _compiled_epoch(
             logs |= {f"val_{name}": value for name, value in val_logs.items()}
         return logs
 
-    if epoch_cache is None or program.configuration is None:
-        return run_epoch
-    return cached(
-        run_epoch, model, epoch_cache, program.configuration, batches, validation
-    )
-
-
-def _run_epochs(
-    model: keras.Model,
-    run_epoch: Callable[[int], Logs],
-    epochs: range,
-    callbacks: keras.callbacks.CallbackList,
-) -> None:
-    """Run epochs and call callbacks in the order of Keras' own loop."""
+    run_epoch: Callable[[int], Logs] = train_epoch
+    if epoch_cache is not None and (key := program.configuration) is not None:
+        run_epoch = cached(train_epoch, model, epoch_cache, key, batches, validation)
     logs: Logs = {}
     model.stop_training = False
     callbacks.on_train_begin()
