@@ -96,8 +96,8 @@ def distort(
     side = math.isqrt(n_features)
     if side**2 != n_features:
         raise ValueError(
-            f"augmentation needs square images, such as 784 features for 28x28 pixels,"
-            f" but X has {n_features} features. Set augmentation=0."
+            f"X has {n_features} features, but augmentation needs square images, such"
+            " as 784 features for 28x28 pixels. Set augmentation=0."
         )
     distorted = np.empty_like(X)
     rows = max(1, BLOCK_PIXELS // n_features)
