@@ -373,7 +373,18 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         return self.classes_[best]
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
-        """Predict the logarithm of `predict_proba`; minus infinity for 0."""
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Data of any real dtype.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), dtype float32
+            Minus infinity where the probability is 0.
+        """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
@@ -389,7 +400,6 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         -------
         ndarray of shape (n_samples, n_classes), dtype float32
             Probabilities, in the order of `classes_`.
-
         """
         check_is_fitted(self, "model_")
         check_threads()
