@@ -71,8 +71,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     metrics : sequence, default=("accuracy",)
         Metrics to report for each epoch, as in Keras. Instances are copied.
     validation_split : float in [0, 1), default=0.0
-        Share of the training data to hold out, stratified and at random, and to
-        validate on after each epoch. Ignored by `fit` with `X_val`, and `partial_fit`.
+        Share of the training data to validate on after each epoch, stratified and at
+        random. Ignored by `fit` with `X_val`, and `partial_fit`.
     callbacks : keras.callbacks.Callback, list of them, or None, default=None
         Callback classes or instances, as in scikeras.
     class_weight : dict of label to float, "balanced" or None, default=None
@@ -80,8 +80,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         not in the dict. "balanced" is the inverse frequency in the training data.
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the previous fit for `epochs` more
-        epochs. Other parameters may have changed, except `units`, `activation` and
-        `dropout`.
+        epochs. `units`, `activation` and `dropout` must be the same.
     shuffle : bool, default=True
         Whether to shuffle the training data before each epoch.
     verbose : {0, 1, 2}, default=0
@@ -97,9 +96,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         functions as activation, loss or metrics, and where Keras' own loop is used.
     **routed
         Parameters that scikeras passes on to Keras, such as
-        ``optimizer__learning_rate=1e-3``. Prefixes are ``callbacks__``, ``compile__``,
-        ``fit__``, ``loss__``, ``metrics__`` and ``optimizer__``; other names raise a
-        TypeError.
+        ``optimizer__learning_rate=1e-3``. Other names than ``callbacks__``,
+        ``compile__``, ``fit__``, ``loss__``, ``metrics__`` and ``optimizer__`` fail.
 
     Attributes
     ----------
@@ -126,8 +124,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     the same result as each alone. Sample order and dropout depend on the seed and the
     number of the epoch, so training 10 epochs equals training 5 and then, by
     `partial_fit` or `warm_start`, 5 more. Exceptions are learning-rate schedules whose
-    length is derived from `epochs`, and weight averaging (`use_ema`), which is
-    completed at the end of each call.
+    length is derived from `epochs`, and weight averaging (`use_ema`).
 
     Examples
     --------
@@ -288,9 +285,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         options = self._check_parameters()
         epochs = 1 if incremental else options["epochs"]
         new = not (hasattr(self, "model_") and (incremental or self.warm_start))
-        tasks = []
-        if not incremental:
-            tasks = epoch_tasks(self, self._build_network, epochs, X, y, sample_weight)
+        data = (self._build_network, epochs, X, y, sample_weight)
+        tasks = [] if incremental else epoch_tasks(self, *data)
         with self._unchanged_on_error(new=new):
             samples = self._check_training(X, y, sample_weight, classes, new=new)
             share = options.pop("validation_split")
@@ -348,8 +344,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
             expected = "a dict of label to weight, 'balanced' or None"
             raise ValueError(f"class_weight must be {expected}, got {weights!r}.")
         if not isinstance(cache, str | os.PathLike | joblib.Memory | None):
-            expected = "a path, a joblib.Memory or None"
-            raise TypeError(f"epoch_cache must be {expected}, got {cache!r}.")
+            raise TypeError(f"epoch_cache must be a path or Memory, got {cache!r}.")
         for name in ("optimizer", "loss"):
             if getattr(self, name) is None:
                 raise ValueError(f"{name} must be a name or object of Keras, got None.")
@@ -369,8 +364,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         ndarray of shape (n_samples,)
             Most probable labels, with the dtype given to `fit`.
         """
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
         """Predict the logarithm of the probability of each class.
