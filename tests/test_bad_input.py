@@ -264,7 +264,7 @@ BAD_PARAMETERS = [
     ("class_weight", [1, 2], ValueError, r"class_weight must be .*got \[1, 2\]"),
     ("random_state", -1, ValueError, "Seed must be between 0 and"),
     ("random_state", "seed", ValueError, "'seed' cannot be used to seed"),
-    ("epoch_cache", 3, TypeError, "epoch_cache must be a path, .*got 3"),
+    ("epoch_cache", 3, TypeError, "epoch_cache must be a path or Memory, got 3"),
     ("shuffle", "no", TypeError, "shuffle must be an instance of"),
     ("warm_start", None, TypeError, "warm_start must be an instance of"),
     ("verbose", 3, ValueError, "verbose == 3, must be < 3"),
