@@ -60,8 +60,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     augmentation : float, default=0.0
         Strength of the random data augmentation of each training image in each epoch:
         rotation, scaling, shear, translation and elastic deformation
-        (:mod:`skmnist.training.augmentation`). 0 disables it, 1 is tuned for MNIST.
-        Requires square images. Prediction and validation use unmodified images.
+        (:mod:`skmnist.training.augmentation`). Needs square images; 1 suits MNIST.
     optimizer : str, class or instance of keras.optimizers.Optimizer, \
             default="rmsprop"
         An instance is copied for each fit, and must have a complete `get_config`.
@@ -364,7 +363,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         ndarray of shape (n_samples,)
             Most probable labels, with the dtype given to `fit`.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
         """Predict the logarithm of the probability of each class.
