@@ -32,7 +32,7 @@ PIPELINE = dict.fromkeys(
 
 CONFIGURATIONS = {
     "default": (MNISTClassifier(), SCIKERAS),
-    "Adam": (MNISTClassifier((64, 32), optimizer="adam", dropout=0.2), SCIKERAS),
+    "Adam": (MNISTClassifier(optimizer="adam", dropout=0.2), SCIKERAS),
     # The checks do not set a random_state inside a pipeline.
     "pipeline": (make_pipeline(64, scale=1.0, random_state=0), PIPELINE),
 }
