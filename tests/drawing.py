@@ -61,7 +61,7 @@ def expect_message(page, pattern):
 
 
 def write_page():
-    """Return a PNG of two text lines, ``701`` and ``174``."""
+    """Return a PNG of two text lines, ``704`` and ``174``."""
     shapes = {
         "7": [(0, 0), (60, 0), (20, 100)],
         "1": [(30, 0), (30, 100)],
@@ -69,7 +69,7 @@ def write_page():
     }
     image = Image.new("RGB", (420, 360), "#f4efe0")
     pen = ImageDraw.Draw(image)
-    for row, line in enumerate(("701", "174")):
+    for row, line in enumerate(("704", "174")):
         for column, digit in enumerate(line):
             left, top = 60 + 120 * column, 40 + 170 * row
             if digit == "0":

@@ -261,10 +261,10 @@ def test_undo_and_clear_step_by_step(visit, written):
     assert page.locator("#cards li").count() == 0
     assert page.locator("#boxes rect").count() == 0
     upload(page, written)
-    expect_text(page, "701\n174")
+    expect_text(page, "704\n174")
     draw(page, ONE)  # on a new sheet
     expect_text(page, "1")
-    for text in ("701\n174", "", "71", "7", ""):
+    for text in ("704\n174", "", "71", "7", ""):
         undo.click()
         expect_text(page, text)
     assert undo.get_attribute("aria-disabled") == "true"
@@ -301,7 +301,7 @@ def test_buttons_are_reached_by_keyboard(visit):
 def test_picture_is_read(visit, written, size):
     page = visit(size)
     upload(page, written)
-    expect_text(page, "701\n174")
+    expect_text(page, "704\n174")
     assert page.locator("#boxes rect").count() == 6
     assert page.locator("#cards li").count() == 6
     picture, paper = (
@@ -332,7 +332,7 @@ def test_picture_is_dropped_or_pasted(visit, written, kind):
         }""",
         [kind, list(written)],
     )
-    expect_text(page, "701\n174")
+    expect_text(page, "704\n174")
 
 
 def test_photo_button_is_on_phones_only(visit, written):
@@ -342,7 +342,7 @@ def test_photo_button_is_on_phones_only(visit, written):
         page.locator("#photo").tap()
     picture = {"name": "photo.png", "mimeType": "image/png", "buffer": written}
     chooser.value.set_files(picture)
-    expect_text(page, "701\n174")
+    expect_text(page, "704\n174")
 
 
 def test_picture_that_cannot_be_read_keeps_the_drawing(visit, tmp_path):
@@ -456,7 +456,7 @@ def test_accessibility(visit, axe, written, size, scheme):
     expect_text(page, "71")
     check()
     upload(page, written)
-    expect_text(page, "701\n174")
+    expect_text(page, "704\n174")
     check()
     upload(page, b"no picture", "digits.txt", "text/plain")
     expect_message(page, "no picture")
