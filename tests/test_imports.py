@@ -6,7 +6,7 @@ from PIL import Image
 from processes import run_python
 
 TENSORFLOW = ("tensorflow", "keras", "scikeras")
-# What runs, and the modules that it must not import.
+# Code to run, and the modules that it must not import.
 CASES = {
     "package": ("import skmnist, skmnist.cli", (*TENSORFLOW, "sklearn", "PIL")),
     "plots": ("import skmnist.plots", (*TENSORFLOW, "sklearn", "matplotlib")),

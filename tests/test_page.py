@@ -422,7 +422,7 @@ def test_missing_server_has_a_message(visit):
         server.kill()
         server.wait()
         draw(page, ONE)
-        expect_message(page, "no answer")
+        expect_message(page, "does not answer")
 
 
 def test_reloading_clears_the_paper(visit):

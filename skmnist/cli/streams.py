@@ -1,4 +1,4 @@
-"""What the command line prints, and the standard error of its process."""
+"""Output of the command line, and the standard error of its process."""
 
 import contextlib
 import os
