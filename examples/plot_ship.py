@@ -39,13 +39,10 @@ folder = tempfile.TemporaryDirectory()
 path = Path(folder.name)
 save_pipeline(pipe, path / "digits.skops")
 save_pipeline(pipe, path / "digits.onnx")
+labels = pipe.predict(X_test)
 for name in ("digits.skops", "digits.onnx"):
     loaded = load_pipeline(path / name)
-    print(
-        name,
-        "same labels:",
-        np.array_equal(loaded.predict(X_test), pipe.predict(X_test)),
-    )
+    print(name, "same labels:", np.array_equal(loaded.predict(X_test), labels))
 
 # %%
 # Files to continue training
