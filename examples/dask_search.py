@@ -1,7 +1,7 @@
 """Search a grid of layer widths and epochs on a Dask cluster.
 
-On scikit-learn's bundled digits. With the address of a scheduler as argument, on its
-cluster; else on two worker processes, which this script starts.
+Uses scikit-learn's bundled digits. An argument is the address of a scheduler; without
+it, the script starts two worker processes.
 """
 
 import logging
@@ -20,8 +20,8 @@ def main():
     grid = {"classifier__units": [32, 128, (128, 64)], "classifier__epochs": [2, 5]}
     search = GridSearchCV(skmnist.make_pipeline(random_state=0), grid, cv=folds)
     with connect() as client:
-        # All that the fits need goes to every worker, once, and stays there: then the
-        # search goes on when a worker dies.
+        # Each worker gets a copy of all data and keeps it, so that the search continues
+        # if a worker dies.
         client.amm.stop()
         data = [X_train, y_train, *(rows for fold in folds for rows in fold)]
         with joblib.parallel_config("dask", scatter=data):
@@ -40,10 +40,10 @@ def connect():
     return Client(
         n_workers=2,
         threads_per_worker=1,
-        # TensorFlow would start a thread for each core in each worker.
+        # Without these, TensorFlow starts a thread for each core in each worker.
         env={"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
         dashboard_address=":0",  # any free port
-        # A process with TensorFlow in it takes seconds to end, which Dask remarks upon.
+        # Dask warns that processes with TensorFlow take seconds to end.
         silence_logs=logging.ERROR,
     )
 
