@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 
 
 @contextmanager
-def replacing(file: Path, folder: Path | None = None) -> Iterator[Path]:
-    """Give a temporary path to write to, and rename it to `file` at the end.
+def replacing(file: Path) -> Iterator[Path]:
+    """Give a temporary path next to `file`, and rename it to `file` at the end.
 
     If writing fails, the temporary file is removed and an older `file` stays as it was.
-    `folder` is where to write, on the same disk; by default that of `file`.
     """
-    folder = folder or file.parent
     # Not the process id: containers that share a disk may have the same.
-    temporary = folder / f".skmnist-{uuid.uuid4().hex}{file.suffix}"
+    temporary = file.parent / f".skmnist-{uuid.uuid4().hex}{file.suffix}"
     try:
         yield temporary
         os.replace(temporary, file)

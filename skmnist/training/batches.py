@@ -24,43 +24,29 @@ _pool = ThreadPoolExecutor(thread_name_prefix="skmnist")
 
 
 class Chunk(NamedTuple):
-    """A number of successive batches, from batch `first`.
-
-    If stacked, the arrays have shape (steps, batch_size, ...), and steps after `number`
-    are empty. Otherwise they are a single batch.
-    """
+    """A number of successive batches, from batch `first`."""
 
     first: int
     number: int
+    # Whether arrays have shape (steps, batch_size, ...), steps after `number` being
+    # empty. Otherwise they are a single batch.
     stacked: bool
     arrays: tuple[Any, ...]
 
 
 @dataclass(eq=False, repr=False)
 class Batches(keras.utils.PyDataset):
-    """The batches of an epoch. Only seed and epoch decide what is random in them.
+    """The batches of an epoch. Only seed and epoch decide what is random in them."""
 
-    Parameters
-    ----------
-    arrays : tuple of ndarray of shape (n_samples, ...)
-        Features, targets and, optionally, sample weights. They are not copied.
-    rows : ndarray of int, optional
-        The samples to use, in order; by default all.
-    batch_size : int, default=32
-        Samples in a batch; the last batch of an epoch may have fewer.
-    seed : int, optional
-        Seed of shuffling and augmentation. By default there is neither.
-    shuffle : bool, default=True
-        Whether to shuffle the samples before each epoch.
-    augmentation : float, default=0.0
-        Strength of the augmentation of the features, which are images.
-    """
-
+    # Features, targets and, optionally, sample weights; not copied.
     arrays: Arrays
+    # The samples to use, in order; all by default.
     rows: NDArray[np.intp] | None = None
     batch_size: int = 32
+    # Without a seed, there is neither shuffling nor augmentation.
     seed: int | None = None
     shuffle: bool = True
+    # Strength of the augmentation of the features, which are images.
     augmentation: float = 0.0
 
     def __post_init__(self) -> None:

@@ -52,10 +52,7 @@ class Program:
         return sum(4 * int(np.prod(v.shape)) for v in state_variables(self.model))
 
     def make_metrics(self, model: keras.Model, row: Arrays) -> None:
-        """Create the variables of the metrics, which Keras does on their first use.
-
-        A function that creates variables would be traced and compiled twice.
-        """
+        """Create the variables of the metrics, so that no function is traced twice."""
         with self.tracing:
             if not self.functions:
                 self.model.test_step(row)

@@ -35,29 +35,21 @@ def train(
     verbose: int | str = 0,
     **fit_options: Any,
 ) -> History:
-    """Train a compiled model, with the same result as ``model.fit``.
+    """Train a compiled model in place, with the same result as ``model.fit``.
 
     Parameters
     ----------
-    model : keras.Model
-        Compiled, its optimizer built. Trained in place.
     batches, validation : Batches
         Training data, and data to validate on after each epoch.
     history : dict of str to list of float, optional
-        Loss and metrics of the epochs trained so far, updated in place. The number of
-        an epoch decides the order of its samples and the units that dropout drops, so
-        training 10 epochs equals training 5 and then 5 more.
+        Loss and metrics of the epochs trained so far, updated in place and returned.
+        The number of an epoch decides the order of its samples and the units that
+        dropout drops, so training 10 epochs equals training 5 and then 5 more.
     epoch_cache : str, path or joblib.Memory, optional
-        Folder for the state after each epoch. An epoch trained before from the same
-        state on the same data is read from there. Not used by Keras' own loop.
-    epochs, callbacks, verbose, **fit_options
+        Folder for the state after each epoch, read instead of training it again.
+    model, epochs, callbacks, verbose, **fit_options
         As in ``model.fit``. Callbacks with hooks for batches and further options need
-        Keras' own loop.
-
-    Returns
-    -------
-    dict of str to list of float
-        `history`.
+        Keras' own loop, which uses no `epoch_cache`.
 
     Raises
     ------
