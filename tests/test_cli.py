@@ -17,6 +17,9 @@ from PIL import Image
 from skmnist import load_digits_28x28, load_pipeline, read_digits
 from skmnist.cli import main
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 # The digits in the split of `fit`.
 (X_TRAIN, Y_TRAIN), (X_TEST, Y_TEST) = load_digits_28x28(random_state=0)
 EPOCH = re.compile(r"accuracy: \d\S* - loss: \d\S* - val_accuracy: \d\S* - val_loss")

@@ -11,6 +11,9 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skmnist import MNISTClassifier, make_pipeline
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 # Check: why it fails.
 SCIKERAS = {
     "check_mixin_order": (

@@ -14,6 +14,9 @@ from processes import run_python
 from skmnist.training.batches import Batches
 from skmnist.training.loop import train
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 N_SAMPLES = 1203  # as in the fixture `data`
 ON_JAX = """
 import keras

@@ -23,6 +23,9 @@ from sklearn.naive_bayes import GaussianNB
 
 from skmnist import MNISTClassifier
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 GRID = {"classifier__units": [8, (16, 8)], "classifier__epochs": [1, 2]}
 
 

@@ -16,6 +16,9 @@ from sklearn.model_selection import cross_validate
 from skmnist import MNISTClassifier
 from skmnist._pickling import Packed, pack, unpack
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 
 class Focal(keras.losses.Loss):
     """A loss without `get_config`, which needs none: it has no variables."""

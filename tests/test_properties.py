@@ -39,6 +39,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 # The first call of a kind compiles, so a single example has no deadline.
 quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("default", max_examples=200, **quiet)
