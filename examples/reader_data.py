@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy import ndimage
 
 from skmnist.training.augmentation import distort as distort_images
@@ -169,7 +169,7 @@ class Page:
     def line(self, height, base, start, end):
         """Write one line of something."""
         rng = self.rng
-        style = rng.choice(6, p=[0.36, 0.19, 0.18, 0.1, 0.11, 0.06])
+        style = rng.choice(6, p=[0.33, 0.17, 0.18, 0.14, 0.12, 0.06])
         shear = rng.normal(0, 0.15)
         strength = 1.0 if rng.random() < 0.8 else rng.uniform(0.45, 1)
         source = rng.choice(3, p=[0.76, 0.18, 0.06])
@@ -396,8 +396,11 @@ class Writer:
         self.slope = rng.normal(0, 0.03)
         # Ink so far: the last column in each row.
         self.last = np.full(page.ink.shape[0], -1000.0)
-        self.tight = rng.choice(3, p=[0.45, 0.3, 0.25])
+        self.tight = rng.choice(3, p=[0.4, 0.38, 0.22])
         self.jitter = 0 if source == 2 else 1
+        # The pen: thinner or thicker than that of the source, or the same.
+        self.pen = rng.choice([-1, 0, 1], p=[0.3, 0.4, 0.3])
+        self.bare_ones = rng.random() < 0.35
 
     def gap(self):
         """Return the free pixels between the ink of neighbours; negative: overlap."""
@@ -405,7 +408,7 @@ class Writer:
         if self.tight == 0:
             return h * rng.uniform(0.05, 0.45)
         if self.tight == 1:
-            return rng.uniform(-2.5, 0.2 * h)
+            return rng.uniform(-3, 0.12 * h)
         return h * rng.uniform(0.1, 1.4)
 
     def put(self, glyph, top, label=None, gap=None):
@@ -447,6 +450,9 @@ class Writer:
         rng = self.rng
         if label is None:
             label = int(rng.integers(10))
+        if label == 1 and self.bare_ones and size == 1 and rng.random() < 0.7:
+            self.mark("1", label, gap)
+            return
         height = self.height * size
         base = (
             self.base
@@ -454,8 +460,8 @@ class Writer:
             + self.jitter * rng.normal(0, 0.06) * height
         )
         if self.source == 0:
-            image = self.bank.digit(label, rng)
-            scale = height / 20 * math.exp(rng.normal(0, 0.09))
+            image = with_pen(self.bank.digit(label, rng), self.pen)
+            scale = height / 40 * math.exp(rng.normal(0, 0.09))
             glyph = distort(
                 image,
                 rng,
@@ -469,6 +475,7 @@ class Writer:
             if (drawn := render(self.font, str(label), 2 * height)) is None:
                 return
             image, up = drawn
+            image = with_pen(image, max(self.pen, 0))
             glyph = distort(
                 image,
                 rng,
@@ -492,13 +499,14 @@ class Writer:
         if drawn is None:
             return
         image, up = drawn
+        image = with_pen(image, max(self.pen, 0))
         angle = rng.normal(0, 0.08) if len(text) == 1 else 0.0
         shear = self.shear + rng.normal(0, 0.06)
         glyph = distort(image, rng, 0.5, angle, shear, math.exp(rng.normal(0, 0.15)))
         self.put(glyph, self.base - raised * self.height - up / 2, None, gap)
 
-    def mark(self, kind):
-        """Draw a sign with a pen: point, comma, dash, plus, equals, slash, times."""
+    def mark(self, kind, label=None, gap=None):
+        """Draw a sign with a pen: point, comma, dash, plus, equals, slash, times, 1."""
         rng, h = self.rng, self.height
         n = int(3 * h) + 8
         image = Image.new("L", (n, n))
@@ -512,7 +520,10 @@ class Writer:
             pen_on.line(list(ends + c), 255, pen)
 
         r = rng.uniform(0.7, 1.3)
-        if kind == ".":
+        if kind == "1":
+            tilt = rng.normal(0, 0.05) + 0.4 * self.shear
+            stroke(-tilt, -0.5 * min(r, 1.1), tilt, 0.5)
+        elif kind == ".":
             y = c + h - pen / 2 - rng.uniform(0, 0.2) * h
             a = pen * rng.uniform(0.5, 1.1)
             pen_on.ellipse([c - a, y - a * r, c + a, y + a * r], 255)
@@ -566,7 +577,7 @@ class Writer:
                     [c - pen / 2, y - pen / 2, c + pen / 2, y + pen / 2], 255
                 )
         glyph = np.asarray(image.resize((n // 2, n // 2), Image.Resampling.BOX))
-        self.put(glyph, self.base - self.height / 2 - n / 4)
+        self.put(glyph, self.base - self.height / 2 - n / 4, label, gap)
 
     def join(self, first, second):
         """Draw a stroke from the top of a digit to that of the next."""
@@ -674,7 +685,7 @@ class Writer:
                 word = [word, word.capitalize(), word.upper()][case]
             else:
                 word = "".join(rng.choice(list(LETTERS), n))
-            self.text(word, rng.uniform(0.8, 1.6), font=font)
+            self.text(word, rng.uniform(0.8, 2.0), font=font)
             self.x = max(self.x, self.last.max() - 2)
             if rng.random() < 0.2:
                 self.text(str(rng.choice(list(SIGNS))), font=font)
@@ -727,6 +738,18 @@ FREQUENCY = np.array(
     dtype=float,
 )
 FREQUENCY /= FREQUENCY.sum()
+
+
+def with_pen(image, change):
+    """Return a glyph drawn with a thinner, the same or a thicker pen: -1, 0 or 1."""
+    if image.width == 28:  # of MNIST
+        image = image.resize((56, 56), Image.Resampling.BICUBIC)
+        if change < 0:
+            thin = image.filter(ImageFilter.MinFilter(3))
+            # Not if it is thin already.
+            kept = sum(thin.histogram()[128:]) / max(1, sum(image.histogram()[128:]))
+            return thin if kept > 0.4 else image
+    return image.filter(ImageFilter.MaxFilter(3)) if change > 0 else image
 
 
 class Bank:

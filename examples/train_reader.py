@@ -25,6 +25,7 @@ from skmnist import fetch_mnist
 from skmnist.pictures.detection import FILE, save_network
 
 BATCH_SIZE = 32
+RATE = 5e-3
 # MNIST's training images that are used. The others are for experiments.
 N_TRAIN = 55_000
 # Filters, kernel, strides and dilation of each convolution.
@@ -34,25 +35,58 @@ CONVOLUTIONS = [
     (64, 3, (1, 1), 1),
     (80, 3, (1, 2), 1),
     (80, 3, (1, 1), 1),
+    (80, 3, (1, 1), 1),
     (80, 3, (1, 1), (1, 2)),
     (80, 3, (1, 1), (1, 2)),
 ]
 N_OUTPUTS = 11 + 4
+# Names of layers that Adam trains.
+FIRST, LAST = "first", "last"
+# Chunks that are kept to be seen once more.
+N_KEPT = 20
+
+
+class Convolution(layers.Layer):
+    """A convolution, whose kernel is a matrix: so the optimizer Muon serves it.
+
+    Where input and output have the same shape, the input is added (a residual network,
+    He et al. 2016).
+    """
+
+    def __init__(self, filters, size, strides=1, dilation=1, name=None):
+        super().__init__(name=name)
+        self.filters, self.size = filters, size
+        self.strides, self.dilation = strides, dilation
+
+    def build(self, shape):
+        self.kernel_shape = self.size, self.size, shape[-1], self.filters
+        self.residual = shape[-1] == self.filters
+        scale = 0.5 if self.residual else 2.0
+        self.kernel = self.add_weight(
+            (self.size**2 * shape[-1], self.filters),
+            keras.initializers.VarianceScaling(scale),
+        )
+        self.bias = self.add_weight((self.filters,), "zeros")
+
+    def call(self, x):
+        kernel = ops.reshape(self.kernel, self.kernel_shape)
+        y = ops.conv(x, kernel, self.strides, "same", dilation_rate=self.dilation)
+        y = y + self.bias
+        if self.name == LAST:
+            return y
+        return x + ops.relu(y) if self.residual else ops.relu(y)
 
 
 def make_network():
     """Build the network for strips; its weights serve ink of any size."""
-    options = {"activation": "relu", "kernel_initializer": "he_normal"}
     x = inputs = keras.Input((HEIGHT, WIDTH, 1))
-    for filters, kernel, strides, dilation in CONVOLUTIONS:
-        x = layers.Conv2D(
-            filters, kernel, strides, "same", dilation_rate=dilation, **options
-        )(x)
-    x = layers.Conv2D(96, 1, **options)(x)
+    for i, (filters, *options) in enumerate(CONVOLUTIONS):
+        x = Convolution(filters, *options, name=None if i else FIRST)(x)
+    x = Convolution(96, 1)(x)
     # Two cells side by side from each place.
-    x = layers.Conv2D(2 * N_OUTPUTS, 1)(x)
-    x = layers.Reshape((HEIGHT // 4, WIDTH // 2, N_OUTPUTS))(x)
-    return keras.Model(inputs, x)
+    x = Convolution(2 * N_OUTPUTS, 1, name=LAST)(x)
+    shape = HEIGHT // 4, WIDTH // 2, N_OUTPUTS
+    return keras.Model(inputs, layers.Reshape(shape, dtype="float32")(x))
 
 
 def strip_loss(targets, outputs):
@@ -82,15 +116,30 @@ def _make(n, seed):
 
 
 def chunks(bank, n_chunks, size, seed):
-    """Yield chunks of strips and targets, drawn by another process meanwhile."""
+    """Yield chunks of strips and targets, drawn by another process meanwhile.
+
+    Each is yielded twice, the second time after others. The first one is for tests.
+    """
+    rng, kept = np.random.default_rng(seed), []
     with ProcessPoolExecutor(1, get_context("spawn"), _start_worker, (bank,)) as pool:
         ahead = [pool.submit(_make, size, (seed, i)) for i in range(min(n_chunks, 4))]
         for i in range(n_chunks):
-            ink, classes, sides = ahead.pop(0).result()
+            chunk = as_arrays(*ahead.pop(0).result())
             if i + 4 < n_chunks:
                 ahead.append(pool.submit(_make, size, (seed, i + 4)))
-            targets = np.concatenate([classes[..., None], sides], -1, dtype=np.float32)
-            yield ink[..., None].astype(np.float32) / 255, targets
+            yield chunk
+            if i:
+                kept.append(chunk)
+            if len(kept) > N_KEPT:
+                yield kept.pop(rng.integers(len(kept)))
+    rng.shuffle(kept)
+    yield from kept
+
+
+def as_arrays(ink, classes, sides):
+    """Return the input and the targets of the network."""
+    targets = np.concatenate([classes[..., None], sides], -1, dtype=np.float16)
+    return (ink[..., None] / 255).astype(np.float16), targets
 
 
 def describe(network, strips, targets):
@@ -108,11 +157,8 @@ def describe(network, strips, targets):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fonts", default="fonts", help="folder for the fonts")
-    parser.add_argument("--chunks", type=int, default=130, help="of 2,048 strips each")
-    parser.add_argument("--stop", type=int, help="stop after so many chunks")
+    parser.add_argument("--chunks", type=int, default=180, help="of 2,048 strips each")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--start", help="weights to start from")
     parser.add_argument("--weights", help="file for the weights, .weights.h5")
     parser.add_argument("--save", action="store_true", help=f"write {FILE.name}")
     args = parser.parse_args()
@@ -130,33 +176,35 @@ def main():
         parser.error("--save needs MNIST: set SKMNIST_DATA")
     bank = Bank(X, y, *fonts)
     keras.utils.set_random_seed(args.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16")
     network = make_network()
-    if args.start:
-        network.load_weights(args.start)
-    steps = n_chunks * size // BATCH_SIZE
+    steps = 2 * n_chunks * size // BATCH_SIZE
     warmup = min(100, steps // 2)
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warmup, 0.01, warmup_target=args.rate, warmup_steps=warmup
+        0.0, steps - warmup, 0.01, warmup_target=RATE, warmup_steps=warmup
     )
-    network.compile(keras.optimizers.Adam(rate, clipnorm=5.0), loss=strip_loss)
-    test = None
-    for i, (strips, targets) in enumerate(chunks(bank, n_chunks + 1, size, args.seed)):
-        if test is None:
-            test = strips, targets
-            continue
+    optimizer = keras.optimizers.Muon(
+        rate, weight_decay=0.0, adam_weight_decay=0.0, exclude_layers=[FIRST, LAST]
+    )
+    network.compile(optimizer, loss=strip_loss)
+    drawn = chunks(bank, n_chunks + 1, size, args.seed)
+    test = next(drawn)
+    for i, (strips, targets) in enumerate(drawn, start=1):
         loss = network.fit(strips, targets, BATCH_SIZE, verbose=0).history["loss"][0]
-        last = i == n_chunks or i == args.stop
-        if i % 10 == 0 or last:
+        if i % 10 == 0 or i == 2 * n_chunks:
             minutes = (time.perf_counter() - start) / 60
             print(f"{i}: loss {loss:.4f}, {minutes:.0f} min; test strips:", end=" ")
             print(describe(network, *test), flush=True)
             if args.weights:
                 network.save_weights(args.weights)
-        if last:
-            break
     if args.save:
-        weights = network.get_weights()
-        save_network(weights[::2], weights[1::2])
+        kernels = [
+            layer.kernel.numpy().reshape(layer.kernel_shape)
+            for layer in network.layers
+            if isinstance(layer, Convolution)
+        ]
+        biases = [x for x in network.get_weights() if x.ndim == 1]
+        save_network(kernels, biases)
 
 
 if __name__ == "__main__":

@@ -293,8 +293,9 @@ def test_search_ranks_the_candidates(environment):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("SKMNIST_DATA"), reason="needs MNIST")
-def test_fit_mnist():
-    code, lines, errors = run(os.environ, "--epochs", 1, "--seed", 0)
+def test_fit_mnist(environment):
+    environment = {**environment, "SKMNIST_DATA": os.environ["SKMNIST_DATA"]}
+    code, lines, errors = run(environment, "--epochs", 1, "--seed", 0)
     assert (code, errors) == (0, "")
     assert lines[1:3] == [
         "network: 784-512-512-10",
