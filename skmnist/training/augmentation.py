@@ -48,8 +48,7 @@ GRID = 7
 
 N_AFFINE = 6
 N_DRAWS = N_AFFINE + 2 * GRID**2
-# Pixels distorted at once: few enough for the arrays of a block to stay in the
-# processor's cache, enough to make the overhead of NumPy's calls small.
+# Pixels distorted at once, few enough to stay in the processor's cache.
 BLOCK_PIXELS = 2**15
 
 
@@ -69,6 +68,8 @@ def distort(
 ) -> NDArray[np.float32]:
     """Distort images, each by its own random numbers, and return a new array.
 
+    The result for an image depends, to the bit, on nothing else.
+
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features), dtype float32
@@ -78,19 +79,6 @@ def distort(
         Random numbers, as :func:`draw` returns them.
     strength : float, default=1.0
         Factor of all displacements. 0 leaves the images unchanged.
-
-    Notes
-    -----
-    The result for an image depends, to the bit, only on the image, its random numbers
-    and `strength`: not on other images, nor on threads.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skmnist.training.augmentation import distort, draw
-    >>> X = np.zeros((2, 784), dtype=np.float32)
-    >>> distort(X, draw(np.random.default_rng(0), 2)).shape
-    (2, 784)
     """
     n_samples, n_features = X.shape
     side = math.isqrt(n_features)

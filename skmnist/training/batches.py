@@ -14,12 +14,10 @@ from skmnist.training.augmentation import distort, draw
 
 Arrays = tuple[NDArray[Any], ...]
 
-# Rows of a chunk of batches: few enough to stay in the processor's cache, enough to
-# make the overhead of a call small.
+# Rows of a chunk of batches, few enough to stay in the processor's cache.
 CHUNK_ROWS = 2048
 
-# Gathers batches. Kept, because each new thread may allocate a heap of its own, which
-# is not freed with the thread.
+# Kept, because the heap of a thread may not be freed with the thread.
 _pool = ThreadPoolExecutor(thread_name_prefix="skmnist")
 
 
@@ -91,8 +89,8 @@ class Batches(keras.utils.PyDataset):
     ) -> Generator[Chunk, None, None]:
         """Yield all batches, each chunk gathered while the one before is in use.
 
-        With `least` or more full batches, these are stacked, in chunks of one shape.
-        Other batches come one by one. `convert` is applied to each array.
+        `least` or more full batches are stacked, in chunks of one shape; others come
+        one by one. `convert` is applied to each array.
         """
         full = len(self.samples) // self.batch_size
         stacked = full if full >= least else 0
@@ -124,8 +122,7 @@ class Batches(keras.utils.PyDataset):
 
 def _stack(array: NDArray[Any], steps: int, size: int) -> NDArray[Any]:
     """Reshape batches to (steps, size, ...), padded with zeros."""
-    if len(array) < steps * size:
-        filled = np.zeros((steps * size, *array.shape[1:]), array.dtype)
-        filled[: len(array)] = array
-        array = filled
+    if missing := steps * size - len(array):
+        zeros = np.zeros((missing, *array.shape[1:]), array.dtype)
+        array = np.concatenate([array, zeros])
     return array.reshape(steps, size, *array.shape[1:])
