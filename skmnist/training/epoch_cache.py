@@ -1,7 +1,6 @@
 """Trained epochs, stored on disk."""
 
 import hashlib
-import json
 import os
 import pickle
 import warnings
@@ -39,8 +38,7 @@ def cached(
     """Return a function like `run_epoch` that reads epochs that were trained before.
 
     Called with the number of an epoch, both train `model`, which is now in its state
-    before the first epoch, and return the logs. Epochs are stored in the subfolder
-    `skmnist-epochs`, one file each. Files may be deleted at any time.
+    before the first epoch, and return the logs.
     """
     if isinstance(epoch_cache, joblib.Memory):
         epoch_cache = epoch_cache.location
@@ -59,7 +57,6 @@ def cached(
         try:
             write(file, ([v.numpy() for v in state_variables(model)], logs))
         except OSError as error:
-            # With Python's default filters, a repeated warning is shown once.
             warnings.warn(
                 f"Epochs are trained but not stored in {folder}:"
                 f" {error.strerror or error}. Free space there, or set epoch_cache to"
@@ -99,13 +96,7 @@ def _key(
     """Return a digest of everything that decides the result of training."""
     versions = [np.__version__, tf.__version__, keras.__version__, __version__]
     choices = [batches.seed, bool(batches.shuffle), float(batches.augmentation)]
-    arrays = [variable.numpy() for variable in state_variables(model)]
-    for part in (batches, validation):
-        if part is not None:
-            # The number tells training data from validation data.
-            arrays += [*part.arrays, part.samples, np.array(len(part.arrays))]
-    digest = hashlib.sha256(json.dumps([configuration, *choices, *versions]).encode())
-    for array in arrays:
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return digest.hexdigest()
+    state = [variable.numpy() for variable in state_variables(model)]
+    data = [(part.arrays, part.samples) for part in (batches, validation) if part]
+    everything = [configuration, *choices, *versions, state, data]
+    return str(joblib.hash(everything, hash_name="sha1", coerce_mmap=True))
