@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from skmnist._keras import keras
 from skmnist.training.compiled import read_variable
 
-# Rows predicted at once: enough for fast matrix products, few enough that padding a
-# block costs little.
+# Rows predicted at once: enough for fast matrix products, few enough to pad a block.
 BLOCK_ROWS = 256
-# Maximum number of compiled forward passes in memory, one for each network shape.
-MAX_SHAPES = 32
 
 
 def build_network(
@@ -29,34 +27,22 @@ def build_network(
 ) -> keras.Model:
     """Build a network of dense hidden layers and a softmax output, not compiled.
 
-    Parameters
-    ----------
-    n_features, n_classes : int
-        Width of the input, 784 for an image of 28x28 pixels, and of the output.
-    units, activation, dropout
-        As in :class:`skmnist.MNISTClassifier`.
-    seed : int, default=0
-        Seed of the initial weights and of dropout. Each initializer and each dropout
-        layer gets its own, so the global random state is neither read nor changed.
+    Each initializer and each dropout layer gets a seed of its own, derived from `seed`.
     """
     widths = list(units) if isinstance(units, Iterable) else [units] * 2
-    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(widths) + 1) >> 1)
+    states = np.random.SeedSequence(seed).generate_state(2 * len(widths) + 1)
+    seeds = iter((states >> 1).tolist())
 
     def dense(width: int, name: str, **options: Any) -> keras.layers.Dense:
-        glorot = keras.initializers.GlorotUniform(seed=int(next(seeds)))
-        return keras.layers.Dense(
-            int(width), name=name, kernel_initializer=glorot, **options
-        )
+        options["kernel_initializer"] = keras.initializers.GlorotUniform(next(seeds))
+        return keras.layers.Dense(int(width), name=name, **options)
 
     layers: list[keras.layers.Layer] = [keras.Input((n_features,), name="image")]
     for number, width in enumerate(widths, start=1):
         layers.append(dense(width, f"hidden_{number}", activation=activation))
         if dropout:
-            layers.append(
-                keras.layers.Dropout(
-                    dropout, seed=int(next(seeds)), name=f"dropout_{number}"
-                )
-            )
+            options = {"seed": next(seeds), "name": f"dropout_{number}"}
+            layers.append(keras.layers.Dropout(dropout, **options))
     # float32 also under mixed precision: float16 probabilities hardly sum to 1.
     layers.append(dense(n_classes, "output", activation="softmax", dtype="float32"))
     return keras.Sequential(layers, name="skmnist")
@@ -65,16 +51,10 @@ def build_network(
 def predict_proba(model: keras.Model, X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run the forward pass without the overhead of ``Model.predict``.
 
-    Rows are computed in blocks of one fixed shape, in a program that XLA compiles once
-    for all networks of a shape. The result for a row is then the same to the bit in
-    any batch. Without fixed blocks, BLAS and oneDNN may sum the last rows of an array
-    in another order.
-
-    A single row is computed in NumPy, because calling the compiled program takes longer
-    than the products of one row. It may differ by rounding from the same row in a
-    batch.
-
-    The memory used in addition to the result does not grow with the number of rows.
+    Rows are computed in blocks of one shape, in a program that XLA compiles once for
+    all networks of a shape: the result for a row is the same to the bit in any batch,
+    and memory does not grow with the rows. A single row is computed in NumPy, which is
+    faster than a call of the program, and may differ from it by rounding.
     """
     if len(X) == 1:
         return _predict_one(model, X)
@@ -95,9 +75,8 @@ def _predict_one(model: keras.Model, x: NDArray[np.float32]) -> NDArray[np.float
         kernel = np.asarray(read_variable(layer.kernel))
         x = x.astype(kernel.dtype, copy=False) @ kernel
         x += np.asarray(read_variable(layer.bias))
-        activate = _NUMPY_ACTIVATIONS.get(layer.activation)
-        if activate is not None:
-            x = activate(x)
+        if layer.activation in _NUMPY_ACTIVATIONS:
+            x = _NUMPY_ACTIVATIONS[layer.activation](x)
         else:
             x = np.asarray(keras.ops.convert_to_numpy(layer.activation(x)))
     return x
@@ -114,11 +93,8 @@ if keras.backend.backend() == "tensorflow":
     def _forward(model: keras.Model) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """Return a compiled function that computes one block."""
         layers = _dense_layers(model)
-        weights = [
-            read_variable(variable)
-            for layer in layers
-            for variable in (layer.kernel, layer.bias)
-        ]
+        variables = [v for layer in layers for v in (layer.kernel, layer.bias)]
+        weights = [read_variable(variable) for variable in variables]
         specs = tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
         with _compiling:
             program = _compile(tuple(layer.activation for layer in layers), specs)
@@ -127,7 +103,7 @@ if keras.backend.backend() == "tensorflow":
     # Otherwise two threads may compile the same program.
     _compiling = threading.Lock()
 
-    @lru_cache(MAX_SHAPES)
+    @lru_cache(32)
     def _compile(activations: tuple[Any, ...], weights: tuple[Any, ...]) -> Any:
         """Compile the forward pass of all networks of a shape."""
 
@@ -150,16 +126,8 @@ else:
         return lambda block: keras.ops.convert_to_numpy(model(block, training=False))
 
 
-def _softmax(x: NDArray[Any]) -> NDArray[Any]:
-    x -= x.max(axis=1, keepdims=True)
-    np.exp(x, out=x)
-    x /= x.sum(axis=1, keepdims=True)
-    return x
-
-
 # Other activations are computed by Keras.
 _NUMPY_ACTIVATIONS: dict[Any, Callable[[NDArray[Any]], NDArray[Any]]] = {
     keras.activations.relu: lambda x: np.maximum(x, 0, out=x),
-    keras.activations.softmax: _softmax,
-    keras.activations.tanh: lambda x: np.tanh(x, out=x),
+    keras.activations.softmax: lambda x: softmax(x, axis=1),
 }
