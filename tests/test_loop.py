@@ -291,8 +291,8 @@ def test_train_interrupted_keeps_finished_epochs(compiled, data, callbacks, fini
 @pytest.mark.parametrize(
     ("pixel", "rate", "problem"),
     [
-        (np.nan, 1e-3, "1 epoch the loss is NaN"),
-        (1, 1e22, "2 epochs weights are"),
+        (np.nan, 1e-3, "epoch 1, the loss is NaN"),
+        (1, 1e22, "epoch 2, weights are"),
     ],
     ids=["NaN", "large weights"],
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from skmnist._keras import all_variables, keras, state_variables
+from skmnist._keras import keras, state_variables
 from skmnist.training.batches import Arrays, Chunk
 
 if keras.backend.backend() == "tensorflow":
@@ -32,9 +32,8 @@ class Program:
     """Keras' steps as compiled functions, for all models of one configuration.
 
     The functions are traced from a copy of the first such model. A call reads and
-    writes the variables of the model that is trained in place of the copy's, so a
-    program is stateless and serves several models at once. If `configuration` is None,
-    the program is for this model alone, and the model is not copied.
+    writes the variables of the model that is trained, so a program is stateless and
+    serves several models at once. Without a configuration, it is for one model only.
     """
 
     def __init__(self, model: keras.Model, configuration: str | None):
@@ -57,7 +56,6 @@ class Program:
             if not self.functions:
                 self.model.test_step(row)
         if not all(getattr(metric, "built", True) for metric in model.metrics):
-            # Faster than a step.
             output = np.zeros((1, *model.output_shape[1:]), np.float32)
             model.compute_metrics(row[0], row[1], output)
 
@@ -68,10 +66,7 @@ class Program:
         chunks: Iterable[Chunk],
         report: Report | None = None,
     ) -> dict[str, float]:
-        """Run a step of a model on chunks of tensors, and return loss and metrics.
-
-        After each chunk, `report` is called with its first batch and their number.
-        """
+        """Run a step of a model on chunks of tensors, and return loss and metrics."""
         model.reset_metrics()
         self.called_for.variables = all_variables(model)
         try:
@@ -88,11 +83,7 @@ class Program:
         return metrics(model)
 
     def _loop(self, step: str, stacks: Sequence["tf.Tensor"]) -> Callable[..., Any]:
-        """Return a loop of a step over batches that are stacked in arrays.
-
-        The number of steps is an argument and the arrays always have the same shape,
-        so that one program runs data of any size.
-        """
+        """Return a loop of a number of steps over batches stacked in arrays."""
         run = getattr(self.model, step)
 
         def loop(steps: "tf.Tensor", *arrays: "tf.Tensor") -> None:
@@ -119,29 +110,27 @@ class Program:
         with self.tracing:
             if key not in self.functions:
                 # A concrete function: tf.function itself would warn of retracing.
-                traced = tf.function(
-                    function, jit_compile=compiled, autograph=False
-                ).get_concrete_function(*specs)
-                variables = all_variables(self.model)
-                # `handle`, `captured_inputs` and `set_external_captures` are
-                # undocumented as of TensorFlow 2.21. They exchange the variables of
-                # a traced function, which the public API does not. A callable is
-                # called at each call of the function.
-                places = {id(v.value.handle): i for i, v in enumerate(variables)}
-                traced.set_external_captures(
-                    [
-                        partial(self._handle, places[id(captured)])
-                        if id(captured) in places
-                        else captured
-                        for captured in traced.captured_inputs
-                    ]
-                )
+                program = tf.function(function, jit_compile=compiled, autograph=False)
+                traced = program.get_concrete_function(*specs)
+                # Undocumented as of TensorFlow 2.21, to exchange the variables of a
+                # traced function. A callable is called at each call of the function.
+                handles = {
+                    id(variable.value.handle): partial(self._handle, place)
+                    for place, variable in enumerate(all_variables(self.model))
+                }
+                captures = [handles.get(id(c), c) for c in traced.captured_inputs]
+                traced.set_external_captures(captures)
                 self.functions[key] = traced
         return self.functions[key]
 
     def _handle(self, place: int) -> "tf.Tensor":
         """Return TensorFlow's handle of a variable of the model being trained."""
         return self.called_for.variables[place].value.handle
+
+
+def all_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return the state variables, then those in which the model counts its metrics."""
+    return [*state_variables(model), *model.metrics_variables]
 
 
 def read_variable(variable: keras.Variable) -> Any:
@@ -151,9 +140,8 @@ def read_variable(variable: keras.Variable) -> Any:
     value = variable.value
     if isinstance(value, tf.distribute.DistributedValues):
         return tf.convert_to_tensor(value)
-    # As of TensorFlow 2.21, `read_value()` takes twice as long, which would be a
-    # quarter of the time to predict one image, and `numpy()` copies. The attribute
-    # `handle` is undocumented.
+    # `handle` is undocumented as of TensorFlow 2.21. `numpy()` copies, and
+    # `read_value()` would add a quarter to the time to predict one image.
     return tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
 
 
@@ -191,20 +179,16 @@ def _configuration(model: keras.Model, batch_size: int) -> str | None:
     and classes outside of Keras have only a name, which two of them may share.
     """
 
-    def reduced(config: Any) -> Any:
-        if isinstance(config, dict):
-            # Keras serializes a lambda as a dict of its code: {"value": ...}.
-            if config.get("registered_name") is not None or config.keys() == {"value"}:
-                raise TypeError("not part of Keras")
-            return {
-                key: reduced(value)
-                for key, value in config.items()
-                if key not in ("name", "seed")
-                and not (key == "learning_rate" and isinstance(value, float))
-            }
-        if isinstance(config, list | tuple):
-            return [reduced(value) for value in config]
-        return config
+    def reduced(config: dict[str, Any]) -> dict[str, Any]:
+        # Keras serializes a lambda as a dict of its code: {"value": ...}.
+        if config.get("registered_name") is not None or config.keys() == {"value"}:
+            raise TypeError("not part of Keras")
+        return {
+            key: value
+            for key, value in config.items()
+            if key not in ("name", "seed")
+            and not (key == "learning_rate" and isinstance(value, float))
+        }
 
     try:
         with warnings.catch_warnings():
@@ -213,7 +197,7 @@ def _configuration(model: keras.Model, batch_size: int) -> str | None:
             config = [model.get_config(), model.get_compile_config(), batch_size]
         # The configuration of a dtype policy may lack its name.
         config.append([layer.dtype_policy.name for layer in (model, *model.layers)])
-        return json.dumps(reduced(config))
+        return json.dumps(json.loads(json.dumps(config), object_hook=reduced))
     except Exception:
         # A user's own class may have no configuration.
         return None

@@ -15,8 +15,7 @@ from skmnist.training.epoch_cache import Folder, Logs, cached
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-# Products of two weights of this size overflow. With dead units, weights may grow
-# beyond it while the loss stays finite.
+# Products of two weights of this size overflow.
 MAX_WEIGHT = np.sqrt(np.finfo(np.float32).max)
 
 # Loss and metrics, one value for each epoch.
@@ -37,28 +36,13 @@ def train(
 ) -> History:
     """Train a compiled model in place, with the same result as ``model.fit``.
 
-    Parameters
-    ----------
-    batches, validation : Batches
-        Training data, and data to validate on after each epoch.
-    history : dict of str to list of float, optional
-        Loss and metrics of the epochs trained so far, updated in place and returned.
-        The number of an epoch decides the order of its samples and the units that
-        dropout drops, so training 10 epochs equals training 5 and then 5 more.
-    epoch_cache : str, path or joblib.Memory, optional
-        Folder for the state after each epoch, read instead of training it again.
-    model, epochs, callbacks, verbose, **fit_options
-        As in ``model.fit``. Callbacks with hooks for batches and further options need
-        Keras' own loop, which uses no `epoch_cache`.
+    `history` has the loss and metrics of the epochs trained so far, and is updated in
+    place and returned. The number of an epoch decides what is random in it, so training
+    10 epochs equals training 5 and then 5 more. Callbacks with hooks for batches and
+    further options of ``model.fit`` need Keras' own loop, without `epoch_cache`.
 
-    Raises
-    ------
-    ValueError
-        If training has diverged: the loss is NaN, or weights are not finite, or so
-        large that their products are not. `history` is unchanged, the model is not.
-    KeyboardInterrupt
-        If training is interrupted. Model and `history` are then those of the finished
-        epochs. With none finished, only `history` is unchanged.
+    Diverged training raises a ValueError and leaves `history` unchanged. After a
+    KeyboardInterrupt, model and `history` are those of the finished epochs.
     """
     history = {} if history is None else history
     first = len(history.get("loss", ()))
@@ -69,6 +53,7 @@ def train(
         batches.start_epoch(epoch)
         _seed_dropout(model, epoch * len(batches))
 
+    # An epoch is finished when all other callbacks have seen its end.
     callbacks = [keras.callbacks.LambdaCallback(start_epoch), *callbacks, finished]
     try:
         if fit_options or not _can_be_compiled(model, callbacks):
@@ -103,10 +88,7 @@ def train(
 
 
 class FinishedEpochs(keras.callbacks.Callback):
-    """Note the history of finished epochs, and the state after the last of them.
-
-    As the last callback: an epoch is finished when all others have seen its end.
-    """
+    """Note the history of finished epochs, and the state after the last of them."""
 
     def __init__(self, history: History):
         super().__init__()
@@ -137,27 +119,25 @@ def _can_be_compiled(
     if keras.backend.backend() != "tensorflow" or model.run_eagerly:
         return False
     with model.distribute_strategy.scope():
-        is_distributed = tf.distribute.has_strategy()
-    return (
-        not is_distributed
-        and all(layer.trainable for layer in model.layers)
-        and not any(looks_at_batches(callback) for callback in callbacks)
-    )
+        if tf.distribute.has_strategy():
+            return False
+    if not all(layer.trainable for layer in model.layers):
+        return False
+    return not any(looks_at_batches(callback) for callback in callbacks)
 
 
 def _check_finite(model: keras.Model, history: History) -> None:
     """Raise an error if training has diverged."""
-    loss, n_epochs = history["loss"][-1], len(history["loss"])
-    if np.isnan(loss):
+    losses = history["loss"]
+    if np.isnan(losses[-1]):
         problem = "the loss is NaN"
     elif all((np.abs(array) < MAX_WEIGHT).all() for array in model.get_weights()):
         return
     else:
         problem = f"weights are not finite or larger than {MAX_WEIGHT:.0e}"
     raise ValueError(
-        f"Training has diverged: after {n_epochs} epoch{'s' * (n_epochs > 1)}"
-        f" {problem}. Lower the learning rate (optimizer__learning_rate), or scale the"
-        " features to about 1."
+        f"Training has diverged: after epoch {len(losses)}, {problem}. Lower the"
+        " learning rate (optimizer__learning_rate), or scale the features to about 1."
     )
 
 
@@ -172,7 +152,7 @@ def _run_epochs(
     """Run epochs in a compiled program, with callbacks in the order of Keras' loop."""
     program = find_program(model, batches.batch_size)
     program.make_metrics(model, tuple(array[:1] for array in batches.arrays))
-    # Of the callbacks here, only the progress bar can have hooks for batches.
+    # Only the progress bar can have hooks for batches.
     reports = any(looks_at_batches(callback) for callback in callbacks.callbacks)
 
     def report(first: int, number: int) -> None:
@@ -195,7 +175,6 @@ def _run_epochs(
     run_epoch: Callable[[int], Logs] = train_epoch
     if epoch_cache is not None and (key := program.configuration) is not None:
         run_epoch = cached(train_epoch, model, epoch_cache, key, batches, validation)
-    logs: Logs = {}
     model.stop_training = False
     callbacks.on_train_begin()
     for epoch in epochs:
