@@ -1,7 +1,7 @@
 """A scikeras ``KerasClassifier`` that follows scikit-learn's current conventions.
 
-scikeras 0.13 is its last release. docs/scikeras.rst lists the parts that are replaced.
-Private members of scikeras are used in `compile_options` and `_make_callbacks` only.
+docs/scikeras.rst says what is replaced, and why. Private members of scikeras 0.13, its
+last release, are used in `compile_options` and `_make_callbacks` only.
 """
 
 import difflib
@@ -23,14 +23,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, validate_data
 
-from skmnist._keras import (
-    assign,
-    check_threads,
-    dtype_policy,
-    keras,
-    state_variables,
-    take_over,
-)
+from skmnist._keras import assign, check_threads, keras, state_variables, take_over
 from skmnist._pickling import PicklingMixin, pack, unpack
 from skmnist.network import build_network
 from skmnist.training.batches import Batches
@@ -39,8 +32,6 @@ from skmnist.training.batches import Batches
 PREFIXES = ("callbacks", "compile", "fit", "loss", "metrics", "optimizer")
 # Parameters that decide which network is built.
 NETWORK = ("units", "activation", "dropout")
-
-Weights = NDArray[np.float64]
 
 
 class Samples(NamedTuple):
@@ -66,57 +57,39 @@ class Samples(NamedTuple):
 class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
     """Parameters, data checks and the model of a classifier."""
 
-    def _route(self, routed: Mapping[str, Any]) -> None:
-        """Set the parameters for Keras."""
-        # scikeras 0.13 takes any other name for a parameter of a function that builds
-        # the model.
-        check_routed(type(self).__name__, routed, parameters_of(type(self))[0])
-        self.__dict__.update(routed)
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters of the constructor, routed ones included."""
-        # scikeras 0.13 returns all attributes, so that a subclass with fewer
-        # parameters cannot be cloned.
         names, takes_routed = parameters_of(type(self))
         routed = [name for name in vars(self) if is_routed(name) and takes_routed]
         return {name: getattr(self, name) for name in sorted([*names, *routed])}
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, routed ones such as `optimizer__learning_rate` included."""
-        # scikeras 0.13 does not take `callbacks__patience`.
         names, takes_routed = parameters_of(type(self))
         for name in params.keys() - names:
-            if not takes_routed or not (is_routed(name) or name == "routed"):
+            if not (takes_routed and is_routed(name)):
                 problem = f"Invalid parameter {name!r} for {type(self).__name__}"
                 raise ValueError(f"{problem}{nearest(name, names)}")
-        self._route({name: params[name] for name in params.keys() - names})
         self.__dict__.update(params)
         return self
 
     def _routed(self, *prefixes: str) -> dict[str, Any]:
         """Return routed parameters by their prefixes."""
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if is_routed(name) and name.split("__")[0] in prefixes
-        }
+        names = [name for name in vars(self) if name.split("__")[0] in prefixes]
+        return {name: getattr(self, name) for name in names if is_routed(name)}
 
     def __sklearn_tags__(self) -> Tags:
-        # scikeras 0.13 has only `_more_tags`, which scikit-learn ignores since 1.6.
         tags = BaseEstimator.__sklearn_tags__(self)
         tags.estimator_type = "classifier"
         tags.classifier_tags = ClassifierTags()
         tags.target_tags.required = True
         return tags
 
-    # scikeras 0.13 prints a line for each parameter; its score checks the dtype of y.
     __repr__ = BaseEstimator.__repr__
     score = ClassifierMixin.score
 
     def _validate(self, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
         """Check data with scikit-learn, and add a remedy to its error message."""
-        # scikeras 0.13 rejects other dtypes than that of fit, keeps no feature names,
-        # and accepts sparse arrays.
         try:
             return validate_data(self, X, y, dtype=np.float32, order="C", reset=reset)
         except ValueError as error:
@@ -145,34 +118,28 @@ class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
         return Samples(X, encoder.transform(y), np.arange(len(y)))
 
     def _check_training(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        classes: Any = None,
-        *,
-        new: bool,
+        self, X: Any, y: Any, weight: Any = None, classes: Any = None, *, new: bool
     ) -> Samples:
         """Check and weigh data to train on, and draw the seed of a new model."""
         samples = self._check_labelled(X, y, classes, new=new)
         labels = self.classes_.tolist()
-        weights, given = weigh(samples.y, sample_weight, self.class_weight, labels)
+        weights, given = weigh(samples.y, weight, self.class_weight, labels)
         rows = samples.rows if weights is None else np.flatnonzero(weights)
         if new:
             if classes is None:
                 labels = [labels[number] for number in np.unique(samples.y[rows])]
             if len(labels) < 2:
-                raise ValueError(
-                    f"y must have two classes or more, got one class, {labels}."
-                )
+                raise ValueError(f"y must have more than one class, got {labels}.")
             self._seed = draw_seed(self.random_state)
         if new or not hasattr(self, "_mean_weight"):
             # Weights are relative to it, so that a constant factor has no effect.
-            self._mean_weight = 1.0 if weights is None else mean_weight(weights)
+            self._mean_weight = 1.0
+            if weights is not None:
+                self._mean_weight = float(weights.mean(where=weights > 0))
         if weights is not None:
             weights = (weights / self._mean_weight).astype(np.float32)
         if given is not None:
-            given = (given / mean_weight(given)).astype(np.float32)
+            given = (given / given.mean(where=given > 0)).astype(np.float32)
         return samples._replace(rows=rows, weights=weights, given=given)
 
     def _batches(self, samples: Samples, model: keras.Model, **options: Any) -> Batches:
@@ -180,7 +147,6 @@ class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
         n_classes = len(self.classes_)
         targets: NDArray[Any] = samples.y
         if not takes_numbers(keras.losses.get(model.loss), n_classes):
-            # scikeras 0.13 does not one-hot encode two classes.
             targets = np.eye(n_classes, dtype=np.float32)[targets]
         weights = () if samples.weights is None else (samples.weights,)
         return Batches((samples.X, targets, *weights), samples.rows, **options)
@@ -189,7 +155,7 @@ class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
         """Return the parameters by which a model is built and compiled."""
         names = (*NETWORK, "optimizer", "loss", "metrics")
         own = {name: getattr(self, name) for name in names}
-        return own | self._routed("compile", "loss", "metrics", "optimizer")
+        return to_python(own | self._routed("compile", "loss", "metrics", "optimizer"))
 
     def _make_callbacks(self) -> list[keras.callbacks.Callback]:
         """Make Keras callbacks of classes and routed parameters."""
@@ -206,9 +172,8 @@ class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
             n_steps = math.ceil(n_samples / options["batch_size"])
             self._made_of, self._n_steps = recipe, options["epochs"] * n_steps
             return self._make_model(keras.config.dtype_policy().name)
-        # scikeras 0.13 ignores parameters set after the first fit.
-        old = self._made_of
-        changed = {n for n in recipe | old if not same(recipe.get(n), old.get(n))}
+        old: Any = self._made_of
+        changed = {n for n, v in recipe.items() if not np.array_equal(v, old.get(n))}
         for name in changed.intersection(NETWORK):
             raise ValueError(
                 f"{name} must be {old[name]!r} to continue training, got"
@@ -223,23 +188,26 @@ class KerasClassifier(PicklingMixin, wrappers.KerasClassifier):
 
     def _make_model(self, dtype: str) -> keras.Model:
         """Build and compile a model under a dtype policy."""
-        with dtype_policy(dtype):
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(dtype)  # of this thread
+        try:
             model = self._build_network()
             model.compile(**compile_options(self._made_of, self._n_steps))
             model.optimizer.build(model.trainable_variables)
+        finally:
+            keras.config.set_dtype_policy(before)
         return model
 
     def _build_network(self) -> keras.Model:
         """Build a network with initial weights."""
         options = {name: self._made_of[name] for name in NETWORK}
         width, n_classes = self.n_features_in_, len(self.classes_)
-        return build_network(width, n_classes, seed=self._seed, **to_python(options))
+        return build_network(width, n_classes, seed=self._seed, **options)
 
     @contextmanager
     def _unchanged_on_error(self, *, new: bool) -> Iterator[None]:
         """Restore attributes, and variables of a model that is not new, on errors."""
         check_threads()
-        # scikeras 0.13 is partly another estimator after a call that fails.
         before = vars(self).copy()
         variables = [] if new else state_variables(self.model_)
         values = [variable.numpy() for variable in variables]
@@ -273,14 +241,14 @@ def parameters_of(kind: type) -> tuple[list[str], bool]:
 
 def is_routed(name: str) -> bool:
     """Return whether scikeras passes a parameter on to Keras."""
-    return "__" in name and name.split("__")[0] in PREFIXES
+    # scikit-learn's checks pass the name of **routed like that of a parameter.
+    return name == "routed" or ("__" in name and name.split("__")[0] in PREFIXES)
 
 
 def check_routed(function: str, given: Iterable[str], known: Iterable[str]) -> None:
     """Raise a TypeError if keyword arguments of a function cannot be passed on."""
     for name in given:
-        # scikit-learn's checks pass the name of **routed like that of a parameter.
-        if not is_routed(name) and name != "routed":
+        if not is_routed(name):
             problem = f"got an unexpected keyword argument {name!r}"
             raise TypeError(f"{function}() {problem}{nearest(name, known)}")
 
@@ -294,18 +262,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def to_python(params: Mapping[str, Any]) -> dict[str, Any]:
+def to_python(params: dict[str, Any]) -> dict[str, Any]:
     """Return parameters with Python's numbers for NumPy's."""
-    return {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in params.items()
-    }
+    numbers = {n: v.item() for n, v in params.items() if isinstance(v, np.generic)}
+    return params | numbers
 
 
-def compile_options(recipe: Mapping[str, Any], n_steps: int) -> dict[str, Any]:
+def compile_options(recipe: dict[str, Any], n_steps: int) -> dict[str, Any]:
     """Return arguments of ``Model.compile``, with copies of Keras objects."""
-    params = to_python(unpack(pack(dict(recipe))))
-    # scikeras 0.13 passes no parameters on to a schedule given as a class.
+    params = unpack(pack(recipe))
     rate = "optimizer__learning_rate"
     if inspect.isclass(schedule := params.get(rate)):
         options = {
@@ -316,7 +281,6 @@ def compile_options(recipe: Mapping[str, Any], n_steps: int) -> dict[str, Any]:
         if "decay_steps" in inspect.signature(schedule).parameters:
             options = {"decay_steps": n_steps} | options
         params[rate] = schedule(**options)
-    # scikeras 0.13 takes a tuple of metrics for one metric.
     if isinstance(params["metrics"], tuple):
         params["metrics"] = list(params["metrics"])
     # Private in scikeras 0.13: makes optimizer, loss and metrics of routed parameters.
@@ -333,11 +297,10 @@ def weigh(
     sample_weight: ArrayLike | None,
     class_weight: Mapping[Any, float] | str | None,
     labels: list[Any],
-) -> tuple[Weights | None, Weights | None]:
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     """Return the weights of samples with and without those of their classes."""
     weights = given = None
     if sample_weight is not None:
-        # float64: relative to their mean, weights may be less extreme.
         options = {"dtype": np.float64, "input_name": "sample_weight"}
         weights = given = check_array(sample_weight, ensure_2d=False, **options)
         if given.shape != y.shape or (given < 0).any() or not given.any():
@@ -362,24 +325,19 @@ def weigh(
     return weights, given
 
 
-def mean_weight(weights: Weights) -> float:
-    """Return the mean of the weights that are not 0."""
-    most = weights.max()  # the sum may be too large
-    return float(most * (weights[weights > 0] / most).mean())
-
-
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """Return a seed as scikit-learn understands `random_state`."""
-    # scikeras 0.13 seeds all global generators instead.
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(random_state, Integral):
         return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    # None is not the global state, which fits in threads would share.
+    generator = check_random_state(random_state or np.random.RandomState())
+    return int(generator.randint(2**31 - 1))
 
 
 def takes_numbers(loss: Callable[..., Any], n_classes: int) -> bool:
     """Return whether a loss takes class numbers instead of one-hot encoded targets."""
+    if loss is keras.losses.categorical_crossentropy:
+        return False  # the default loss
     numbers = np.arange(n_classes + 1) % n_classes
     one_hot = np.eye(n_classes, dtype=np.float32)[numbers]
     outputs = keras.ops.full(one_hot.shape, 1 / n_classes)
@@ -392,8 +350,3 @@ def takes_numbers(loss: Callable[..., Any], n_classes: int) -> bool:
         return np.shape(value) in ((), numbers.shape)
 
     return not works(one_hot) and works(numbers)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Return whether two values of a parameter are the same."""
-    return a is b or bool(np.array_equal(a, b))

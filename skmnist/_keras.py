@@ -1,8 +1,7 @@
 """Keras: importing it, checking for forked processes, and a model's variables."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 # TensorFlow reads it once, when it is imported. 1 hides what is only information.
@@ -34,21 +33,15 @@ def check_threads() -> None:
     """Raise a RuntimeError in a process forked from one in which skmnist used Keras."""
     if has_lost_threads():
         raise RuntimeError(
-            "This process was forked from one that had used TensorFlow, whose threads"
-            " do not survive a fork: it would hang here. Start processes with"
-            " multiprocessing.get_context('spawn') or joblib, use TensorFlow only after"
-            " the fork, or predict with to_sklearn(...), called before it."
+            "This process was forked from one that had used TensorFlow, which would"
+            " hang here. Start processes with multiprocessing.get_context('spawn') or"
+            " joblib, or predict with to_sklearn(...), called before the fork."
         )
 
 
 def state_variables(model: keras.Model) -> list[keras.Variable]:
     """Return all variables that training changes in a compiled model."""
     return [*model.variables, *getattr(model.optimizer, "variables", ())]
-
-
-def all_variables(model: keras.Model) -> list[keras.Variable]:
-    """Return the state variables, then those in which the model counts its metrics."""
-    return [*state_variables(model), *model.metrics_variables]
 
 
 def assign(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
@@ -70,14 +63,3 @@ def take_over(model: keras.Model, old: keras.Model) -> None:
         for variable, value in zip(optimizer.variables, before.variables, strict=True):
             if variable is not rate:
                 variable.assign(value)
-
-
-@contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """Set Keras' dtype policy, which is one of the thread, inside a block."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

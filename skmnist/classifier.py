@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from skmnist._base import KerasClassifier, to_python
+from skmnist._base import KerasClassifier, check_routed, parameters_of, to_python
 from skmnist._keras import check_threads
 from skmnist.network import predict_proba
 from skmnist.training.callbacks import (
@@ -58,8 +58,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     dropout : float in [0, 1), default=0.0
         Share of each hidden layer's outputs that training sets to zero.
     augmentation : float, default=0.0
-        Strength of the random data augmentation of each training image in each epoch:
-        rotation, scaling, shear, translation and elastic deformation
+        Strength of the random data augmentation of each training image in each epoch
         (:mod:`skmnist.training.augmentation`). Needs square images; 1 suits MNIST.
     optimizer : str, class or instance of keras.optimizers.Optimizer, \
             default="rmsprop"
@@ -90,13 +89,12 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
     epoch_cache : str, path, joblib.Memory or None, default=None
         Folder for the state of `fit` after each epoch. A later fit with the same
         parameters, seed and data resumes from it, so a grid search over `epochs` costs
-        only its largest value. Results are the same to the bit on the same kind of
-        processor and number of TensorFlow threads. Ignored with `callbacks`, with
-        functions as activation, loss or metrics, and where Keras' own loop is used.
+        only its largest value. Ignored with `callbacks`, with functions as activation,
+        loss or metrics, and where Keras' own loop is used.
     **routed
-        Parameters that scikeras passes on to Keras, such as
-        ``optimizer__learning_rate=1e-3``. Other names than ``callbacks__``,
-        ``compile__``, ``fit__``, ``loss__``, ``metrics__`` and ``optimizer__`` fail.
+        Parameters for Keras, such as ``optimizer__learning_rate=1e-3``, with the prefix
+        ``callbacks__``, ``compile__``, ``fit__``, ``loss__``, ``metrics__`` or
+        ``optimizer__``.
 
     Attributes
     ----------
@@ -119,11 +117,10 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
 
     Notes
     -----
-    No global random state is read or changed: fits in threads and worker processes give
-    the same result as each alone. Sample order and dropout depend on the seed and the
-    number of the epoch, so training 10 epochs equals training 5 and then, by
-    `partial_fit` or `warm_start`, 5 more. Exceptions are learning-rate schedules whose
-    length is derived from `epochs`, and weight averaging (`use_ema`).
+    No global random state is read or changed. Sample order and dropout depend on the
+    seed and the number of the epoch, so training 10 epochs equals training 5 and then,
+    by `partial_fit` or `warm_start`, 5 more. Exceptions are learning-rate schedules
+    whose length is derived from `epochs`, and weight averaging (`use_ema`).
 
     Examples
     --------
@@ -175,7 +172,8 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         self.verbose = verbose
         self.random_state = random_state
         self.epoch_cache = epoch_cache
-        self._route(routed)
+        check_routed(type(self).__name__, routed, parameters_of(type(self))[0])
+        self.__dict__.update(routed)
 
     @with_callbacks
     def fit(
@@ -284,8 +282,9 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         options = self._check_parameters()
         epochs = 1 if incremental else options["epochs"]
         new = not (hasattr(self, "model_") and (incremental or self.warm_start))
-        data = (self._build_network, epochs, X, y, sample_weight)
-        tasks = [] if incremental else epoch_tasks(self, *data)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        data = {"X": X, "y": y, "metadata": metadata, "build": self._build_network}
+        tasks = [] if incremental else epoch_tasks(self, epochs=epochs, **data)
         with self._unchanged_on_error(new=new):
             samples = self._check_training(X, y, sample_weight, classes, new=new)
             share = options.pop("validation_split")
@@ -307,17 +306,11 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
                 validation = self._batches(held_out, model, batch_size=size)
             history = {} if new else dict(self.history_)
             n_before = len(history.get("loss", ()))
+            options |= {"epochs": epochs, "callbacks": [*callbacks, *tasks]}
+            options["epoch_cache"] = self.epoch_cache if cached else None
             try:
                 with lend(callbacks):
-                    train(
-                        model,
-                        batches,
-                        validation,
-                        history=history,
-                        callbacks=[*callbacks, *tasks],
-                        epoch_cache=self.epoch_cache if cached else None,
-                        **options | {"epochs": epochs},
-                    )
+                    train(model, batches, validation, history=history, **options)
             finally:
                 # Interrupted training is kept if an epoch was finished.
                 if len(history.get("loss", ())) > n_before:
@@ -326,7 +319,6 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
 
     def _check_parameters(self) -> dict[str, Any]:
         """Check all parameters, and return those of training."""
-        # scikeras 0.13 checks none: epochs=0 trains nothing.
         training = (*ORDER, "epochs", "validation_split", "verbose")
         options = {name: getattr(self, name) for name in training}
         for name, value in self._routed("fit").items():

@@ -185,12 +185,10 @@ def test_bad_labels_raise(rows, fitted, kind, method):
 def test_labels_of_one_class_raise(rows, fitted, method):
     X, y = rows[0]
     clf = small_classifier()
-    with rejected(
-        clf, ValueError, r"y must have two classes or more, got one class, \[3\]"
-    ):
+    with rejected(clf, ValueError, r"y must have more than one class, got \[3\]"):
         getattr(clf, method)(X[y == 3], y[y == 3])
     if method == "fit":
-        with rejected(fitted, ValueError, "got one class, .3"):
+        with rejected(fitted, ValueError, r"more than one class, got \[3\]"):
             fitted.fit(X, y, sample_weight=y == 3)
 
 

@@ -1,12 +1,11 @@
 """Calls of scikit-learn's callbacks, and Keras callbacks given as instances.
 
-scikit-learn's callbacks are experimental as of 1.9, their first release: the methods
-that an estimator calls (`_init_callback_context`) and those of the context may change.
+scikit-learn's callbacks, such as `_init_callback_context`, are experimental as of 1.9.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -16,52 +15,31 @@ try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
     from sklearn.callback import with_callbacks as with_callbacks
 except ImportError:  # scikit-learn < 1.9
-    Method = TypeVar("Method", bound=Callable[..., Any])
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Replacement for scikit-learn's class."""
 
-    def with_callbacks(method: Method) -> Method:
+    def with_callbacks(method: Any) -> Any:
         """Return a method unchanged."""
         return method
 
 
-# Types of the attributes that a callback keeps after training.
-PLAIN = (bool, int, float, str, np.generic, np.ndarray, type(None))
-
-
-def epoch_tasks(
-    estimator: CallbackSupportMixin,
-    build: Callable[[], keras.Model],
-    epochs: int,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-) -> list[keras.callbacks.Callback]:
-    """Return the Keras callback that calls an estimator's callbacks, if it has any.
-
-    `with_callbacks` decorates the method that trains it. `build` returns a new network
-    of the estimator; X, y and sample_weight are the arguments of its `fit`.
-    """
-    if not hasattr(estimator, "_skl_callbacks"):
-        return []
-    arguments = {"estimator": estimator, "X": X, "y": y}
-    if sample_weight is not None:
-        arguments["metadata"] = {"sample_weight": sample_weight}
-    context = estimator._init_callback_context(max_subtasks=epochs)
-    return [EpochTasks(context, build, arguments)]
+def epoch_tasks(estimator: Any, **options: Any) -> list[keras.callbacks.Callback]:
+    """Return the Keras callback that calls an estimator's callbacks, if it has any."""
+    has_callbacks = hasattr(estimator, "_skl_callbacks")
+    return [EpochTasks(estimator, **options)] if has_callbacks else []
 
 
 class EpochTasks(keras.callbacks.Callback):
     """Call scikit-learn's callbacks for a fit and for each epoch."""
 
-    def __init__(
-        self, context: Any, build: Callable[[], Any], arguments: dict[str, Any]
-    ):
+    def __init__(self, estimator: Any, build: Any, epochs: int, **data: Any):
         super().__init__()
-        self.fit = context
+        self.fit = estimator._init_callback_context(max_subtasks=epochs)
+        # Returns a new network of the estimator.
         self.build = build
-        self.arguments = arguments | {"reconstruction_attributes": self._snapshot}
+        self.arguments = {"estimator": estimator, **data}
+        self.arguments["reconstruction_attributes"] = self._snapshot
 
     def _snapshot(self) -> dict[str, Any]:
         """Return the attributes that turn a copy of the estimator into a fitted one."""
@@ -89,9 +67,8 @@ def lend(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
     """Reset callbacks after training, except their results.
 
     A callback given as an instance is a parameter of the estimator, which is cloned and
-    pickled. It keeps attributes of numbers, strings, arrays and named functions, and
-    lists, tuples and dicts of them, such as `stopped_epoch`. All others, such as the
-    model, open files and `best_weights`, are set back to their values before training.
+    pickled. It keeps numbers, strings, arrays and named functions, such as
+    `stopped_epoch`, but not the model, open files and `best_weights`.
     """
     before = [dict(vars(callback)) for callback in callbacks]
     try:
@@ -109,24 +86,19 @@ def lend(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
 def _is_result(value: Any) -> bool:
     # EarlyStopping changes the sign of `min_delta` when it sets `monitor_op`.
     is_function = getattr(value, "__qualname__", "").isidentifier()
-    return isinstance(value, PLAIN) or is_function
+    plain = bool | int | float | str | np.generic | np.ndarray | None
+    return isinstance(value, plain) or is_function
 
 
-_BATCH_HOOKS = [
-    f"on_{phase}batch_{end}"
-    for phase in ("", "train_", "test_")
-    for end in ("begin", "end")
-]
+_BATCH_HOOKS = [name for name in vars(keras.callbacks.Callback) if "_batch_" in name]
 
 
 def looks_at_batches(callback: keras.callbacks.Callback) -> bool:
     """Return whether a callback has to be called for every batch."""
     idle: list[type] = [keras.callbacks.Callback]
-    # These two have hooks for batches, used only with other values.
-    if getattr(callback, "save_freq", None) == "epoch":
-        idle.append(keras.callbacks.ModelCheckpoint)
-    if getattr(callback, "update_freq", None) == "epoch":
-        idle.append(keras.callbacks.TensorBoard)
+    # Two classes have hooks for batches that do nothing with this value.
+    if "epoch" in (vars(callback).get(name) for name in ("save_freq", "update_freq")):
+        idle += [keras.callbacks.ModelCheckpoint, keras.callbacks.TensorBoard]
     return any(
         getattr(getattr(callback, hook), "__func__", None)
         not in [getattr(kind, hook) for kind in idle]
