@@ -298,8 +298,8 @@ def test_serve_port_in_use_raises(server):
     assert done.returncode == 1
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"OSError: Port {server.port} on 127.0.0.1 cannot be used")
-    assert "give another port, or 0 for any that is free" in last
+    assert last.startswith("OSError: ")
+    assert f"('127.0.0.1', {server.port})" in last
 
 
 def test_serve_port_is_free_after_the_end(pages):

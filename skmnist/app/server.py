@@ -13,7 +13,6 @@ import json
 import logging
 import re
 import socket
-import sys
 import threading
 import webbrowser
 from importlib import resources
@@ -26,13 +25,12 @@ from skmnist.reading import check_estimator, read_digits
 try:
     import uvicorn
     from starlette.applications import Starlette
-    from starlette.datastructures import Headers, MutableHeaders
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 except ImportError as error:
     raise ImportError(
         "skmnist.app requires Starlette and uvicorn. You can install them with"
@@ -46,6 +44,28 @@ LARGEST_BODY = 20 * 2**20
 AT_ONCE = 2
 # Seconds after which reading a picture is given up, so that others are read.
 DEADLINE = 10
+HTML = resources.files("skmnist.app").joinpath("page.html").read_text("utf-8")
+
+
+def _hash_of(tag: str) -> str:
+    """Return the hash of the page's script or style, by which a browser allows it."""
+    (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", HTML, re.DOTALL)
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+# Only the page's own script and style are allowed, and only its own requests.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        f"default-src 'none'; script-src 'sha256-{_hash_of('script')}';"
+        f" style-src 'sha256-{_hash_of('style')}'; img-src blob: data:;"
+        " connect-src 'self'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> None:
@@ -74,22 +94,19 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
     >>> serve(port=0)  # doctest: +SKIP
     skmnist: http://127.0.0.1:40123 (Ctrl-C ends it)
     """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be from 0 to 65535, got {port}.")
     config = uvicorn.Config(
         make_app(model),
-        loop="asyncio",
-        http="h11",
-        ws="none",
         lifespan="off",
         log_level="error",
         access_log=False,
-        proxy_headers=False,
-        server_header=False,
         timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     # A request that is cut off by the end of the server is not an error.
     logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
-    with _listen(port) as listener:
+    with socket.create_server((HOST, port)) as listener:
         address = f"http://{HOST}:{listener.getsockname()[1]}"
         print(f"skmnist: {address} (Ctrl-C ends it)", flush=True)
         if open_browser:
@@ -107,19 +124,17 @@ def make_app(model: Any) -> Starlette:
     ``GET /`` is the page. ``POST /read`` takes a picture as the body of the request and
     returns :meth:`Reading.to_dict() <skmnist.Reading.to_dict>` as JSON. Errors are
     ``{"error": sentence}`` with a status: 403 for another Host or Origin, 413 for a
-    body over 20 MB, 415 for a body that is not a picture, 503 for a picture that takes
-    too long to read.
+    body over 20 MB or of unknown length, 415 for a body that is not a picture, 503 for
+    a picture that takes too long to read.
     """
     check_estimator(model).predict_proba(np.zeros((1, 28, 28), np.uint8))
-    html = resources.files("skmnist.app").joinpath("page.html").read_text("utf-8")
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def page(request: Request) -> Response:
-        return HTMLResponse(html)
-
     async def read(request: Request) -> Response:
+        if float(request.headers.get("content-length", "inf")) > LARGEST_BODY:
+            raise HTTPException(413, "Expected at most 20 MB, with a Content-Length.")
         try:
-            body = await _receive(request)
+            body = await request.body()
         except ClientDisconnect:
             return Response(status_code=400)
         async with slots:
@@ -134,8 +149,8 @@ def make_app(model: Any) -> Starlette:
         return Response(answer, media_type="application/json")
 
     return Starlette(
-        routes=[Route("/", page), Route("/read", read, methods=["POST"])],
-        middleware=[Middleware(_OwnPageOnly, policy=_policy(html))],
+        routes=[Route("/", _page), Route("/read", read, methods=["POST"])],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=_answer_own_page)],
         exception_handlers={HTTPException: _answer_error},
     )
 
@@ -149,19 +164,6 @@ def _read(estimator: Any, body: bytes) -> bytes:
     return json.dumps(reading.to_dict(), separators=(",", ":")).encode()
 
 
-async def _receive(request: Request) -> bytes:
-    """Return the body of a request, or raise an error if it is too large."""
-    too_large = HTTPException(413, "The picture is larger than 20 MB.")
-    if int(request.headers.get("content-length", 0)) > LARGEST_BODY:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise too_large
-    return bytes(body)
-
-
 async def _answer_error(request: Request, error: Exception) -> Response:
     """Answer with the error as JSON."""
     assert isinstance(error, HTTPException)
@@ -169,69 +171,22 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     return JSONResponse(content, error.status_code, headers=error.headers)
 
 
-def _policy(html: str) -> str:
-    """Return a security policy that allows the page's own script and style only."""
-    hashes = {}
-    for tag in ("script", "style"):
-        (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        hashes[tag] = f"{tag}-src 'sha256-{digest}'"
-    return (
-        f"default-src 'none'; {hashes['script']}; {hashes['style']}; "
-        "img-src blob: data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+async def _page(request: Request) -> Response:
+    return HTMLResponse(HTML)
 
 
-class _OwnPageOnly:
-    """Middleware that rejects requests of other pages, and isolates the page.
-
-    Host shows a name that resolves to this machine (DNS rebinding), Origin a page of
-    another address.
-    """
-
-    def __init__(self, app: ASGIApp, policy: str):
-        self.app = app
-        self.headers = {
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": policy,
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-        }
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self.headers)
-            await send(message)
-
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        # Any port: a tunnel from another machine may use another port.
-        own = re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d+)?", host)
-        if own and headers.get("origin", f"http://{host}") == f"http://{host}":
-            await self.app(scope, receive, send_with_headers)
-            return
-        content = {"error": "Only the page itself may ask, at 127.0.0.1 or localhost."}
-        await JSONResponse(content, 403)(scope, receive, send_with_headers)
-
-
-def _listen(port: int) -> socket.socket:
-    """Return a socket that listens on the port."""
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be from 0 to 65535, got {port}.")
-    listener = socket.socket()
-    if sys.platform != "win32":
-        # Else the port stays in use for a minute after the last page was closed.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise OSError(
-            f"Port {port} on {HOST} cannot be used: {error.strerror}. Another program"
-            " may be using it; give another port, or 0 for any that is free."
-        ) from error
-    return listener
+async def _answer_own_page(
+    request: Request, call_next: RequestResponseEndpoint
+) -> Response:
+    """Reject requests of other pages, and isolate the page from them."""
+    # Host shows a name that resolves to this machine (DNS rebinding), Origin a page of
+    # another address. Any port: a tunnel from another machine may use another port.
+    host = request.headers.get("host", "")
+    own = re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d+)?", host)
+    if own and request.headers.get("origin", f"http://{host}") == f"http://{host}":
+        response = await call_next(request)
+    else:
+        problem = "Only the page itself may ask, at 127.0.0.1 or localhost."
+        response = JSONResponse({"error": problem}, 403)
+    response.headers.update(HEADERS)
+    return response
