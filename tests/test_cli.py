@@ -59,6 +59,11 @@ def run(environment, *args):
     return process.returncode, output.splitlines(), errors
 
 
+def messages(errors):
+    """Return the lines of standard error that are not TensorFlow's or Keras'."""
+    return [line for line in errors.splitlines() if line.startswith("skmnist: ")]
+
+
 def call(capsys, *args):
     """Run a command in this process: exit code, lines of output, lines of errors."""
     code = main([str(arg) for arg in args])
@@ -111,33 +116,25 @@ def images(tmp_path):
     ("argv", "message"),
     [
         (["train"], "invalid choice: 'train'"),
-        (["--epochs", "0"], "--epochs: expected a whole number from 1"),
-        (["fit", "--epochs", "-1"], "got '-1'"),
-        (["fit", "--epochs", "1.5"], "got '1.5'"),
-        (["--units", "64", "0"], "--units: expected"),
+        (["fit", "--epochs", "1.5"], "--epochs: invalid int value: '1.5'"),
         (["--units"], "--units: expected at least one argument"),
-        (["--seed", "-1"], "--seed: expected a whole number from 0"),
-        (["--seed", str(2**32)], "--seed: expected"),
         (["--colour"], "unrecognized arguments: --colour"),
-        (["search", "--images", "few"], "got 'few'"),
+        (["search", "--images", "few"], "invalid int value: 'few'"),
         (["search", "--save", "x"], "unrecognized arguments: --save"),
         (["predict", "--model", "x.skops"], "required: FILE"),
-        (["predict", "--min-confidence", "2", "x.png"], "from 0 to 1, got '2'"),
         (["predict", "--min", "0.1", "x.png"], "unrecognized arguments: --min"),
         (["--epoch", "1"], "unrecognized arguments: --epoch"),
         (["--augmentation", "much"], "invalid float value: 'much'"),
-        (["app", "--port", "65536"], "--port: expected a whole number from 0 to 65535"),
     ],
 )
-def test_main_wrong_usage_is_one_line_and_exit_code_2(argv, message, capsys):
+def test_main_wrong_usage_is_exit_code_2(argv, message, capsys):
     with pytest.raises(SystemExit) as caught:
         main(argv)
     assert caught.value.code == 2
     output, errors = capsys.readouterr()
     assert output == ""
-    assert errors.count("\n") == 1
-    assert errors.startswith("skmnist")
-    assert message in errors
+    assert errors.startswith("usage: skmnist")
+    assert message in errors.splitlines()[-1]
 
 
 def test_main_help_names_the_commands(capsys):
@@ -148,6 +145,30 @@ def test_main_help_names_the_commands(capsys):
         assert command in output
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["fit", "--epochs", "0"], "epochs"),
+        (["fit", "--epochs", "-1"], "epochs"),
+        (["fit", "--units", "64", "0"], "units"),
+        (["fit", "--batch-size", "0"], "batch_size"),
+        (["fit", "--seed", "-1"], ""),
+        (["fit", "--seed", str(2**32)], ""),
+        (["fit", "--augmentation", "-1"], "augmentation"),
+        (["fit", "--validation-split", "1"], "validation_split"),
+        (["search", "--images", "0"], ""),
+        (["search", "--images", "-5"], ""),
+        (["search", "--units", "0"], "units"),
+        (["app", "--no-browser", "--port", "65536"], "port must be from 0 to 65535"),
+    ],
+)
+def test_main_number_out_of_range_is_one_line(argv, message, capsys):
+    code, _, errors = call(capsys, *argv)
+    print(errors)
+    assert (code, len(errors)) == (1, 1)
+    assert message in errors[0]
+
+
 @pytest.mark.parametrize("command", ["fit", "search"])
 def test_fit_missing_data_that_was_asked_for_fails(
     command, tmp_path, capsys, monkeypatch
@@ -155,7 +176,7 @@ def test_fit_missing_data_that_was_asked_for_fails(
     absent = tmp_path / "absent"
     assert "holds no mnist.npz" in error_of(capsys, command, "--data", tmp_path)
     error = error_of(capsys, command, "--data", absent)
-    assert f"--data: {absent} does not exist" in error
+    assert f"path={absent} does not exist" in error
     monkeypatch.setenv("SKMNIST_DATA", str(absent))
     assert f"SKMNIST_DATA={absent} does not exist" in error_of(capsys, command)
 
@@ -165,7 +186,7 @@ def test_fit_output_that_cannot_be_written_fails_before_training(tmp_path, capsy
     assert missing in error_of(capsys, "--save", tmp_path / "no" / "x.joblib")
     assert missing in error_of(capsys, "--plot", tmp_path / "no" / "x.png")
     error = error_of(capsys, "--save", tmp_path / "x.pkl")
-    assert "expected a name that ends in .joblib, .skops or .onnx" in error
+    assert "the name must end in one of .joblib, .skops, .onnx" in error
     (tmp_path / "x.skops").mkdir()
     error = error_of(capsys, "--save", tmp_path / "x.skops")
     assert "exists, and is not a file" in error
@@ -186,58 +207,30 @@ def test_fit_prints_each_epoch_and_the_accuracy(fitted):
     ]
     assert len([line for line in lines if EPOCH.search(line)]) == 3
     assert "parameters: 52,650" in lines
-    assert float(ACCURACY.fullmatch(lines[-2])[1]) > 0.8
-    # TensorFlow's log is not among them.
-    looking, keras, instead, saved = errors.splitlines()
+    assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.8
+    looking, instead, saved = messages(errors)
     assert looking.startswith("skmnist: loading TensorFlow, to get MNIST")
-    assert "Downloading" in keras
+    assert "Downloading" in errors
     assert "using scikit-learn's bundled digits" in instead
     assert "--data or SKMNIST_DATA" in instead
-    assert "path=" not in errors
     assert f"{file} was trained on scikit-learn's digits" in saved
-
-
-def test_filter_stderr_drops_tensorflows_log_and_shows_a_crash(environment):
-    code = """
-import os, sys
-from skmnist.cli.streams import filter_stderr
-filter_stderr()
-log = (
-    b"WARNING: All log messages before absl::InitializeLog() is called are written\\n"
-    b"I0000 00:00:1795686338.859821   18172 port.cc:153] oneDNN custom operations\\n"
-    b"2026-11-26 09:33:59.123456: I tensorflow/core/util/port.cc:153] oneDNN\\n"
-    b"E0000 00:00:1795686347.1 18172 cuda.cc:52] failed call to cuInit: (303)\\n"
-)
-os.write(2, log + b"2026 is a year\\nI say: ")
-print("from Python", file=sys.stderr)
-os.write(2, b"the CPU lacks an instruction\\n")
-os.abort()
-"""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert sorted(done.stderr.splitlines()) == [
-        "2026 is a year",
-        "I say: the CPU lacks an instruction",
-        "from Python",
-    ]
 
 
 def test_fit_saves_the_pipeline_and_nothing_else(fitted):
     file = fitted[-1]
     assert list(file.parent.iterdir()) == [file]
     accuracy = joblib.load(file).score(X_TEST, Y_TEST)
-    assert fitted[1][-2] == f"test accuracy: {accuracy:.4f}"
+    assert fitted[1][-1] == f"test accuracy: {accuracy:.4f}"
 
 
 def test_fit_quiet_prints_the_accuracy_only(fitted, environment):
     # With the same seed, so the same accuracy.
     options = ("--epochs", 3, "--units", 64, 32, "--seed", 1, "--quiet")
     code, lines, errors = run(environment, "fit", *options)
-    assert (code, lines, errors) == (0, fitted[1][-2:-1], "")
+    assert (code, lines, messages(errors)) == (0, fitted[1][-1:], [])
 
 
-def test_fit_draws_saves_and_suggests_next_commands(environment, tmp_path, capsys):
+def test_fit_draws_and_saves(environment, tmp_path, capsys):
     model, drawing = tmp_path / "my.onnx", tmp_path / "page.png"
     options = ("--epochs", 2, "--units", 16, "--seed", 0, "--augmentation", 0.5)
     more = ("--optimizer", "adam", "--batch-size", 16, "--validation-split", 0.2)
@@ -245,10 +238,6 @@ def test_fit_draws_saves_and_suggests_next_commands(environment, tmp_path, capsy
     code, lines, _ = run(environment, *options, *more, *files)
     assert code == 0
     assert lines[0].endswith("1,437 images to train on, 360 to test")
-    assert lines[-1] == (
-        f"next: skmnist predict --model {model} photo.jpg, or skmnist app --model"
-        f" {model}"
-    )
     with Image.open(drawing) as page:
         assert min(page.size) > 800
     np.save(tmp_path / "images.npy", X_TEST)
@@ -256,7 +245,7 @@ def test_fit_draws_saves_and_suggests_next_commands(environment, tmp_path, capsy
     code, labels, errors = call(capsys, "predict", *args)
     assert (code, errors) == (0, [])
     accuracy = np.mean(np.array(labels) == Y_TEST.astype(str))
-    assert lines[-2] == f"test accuracy: {accuracy:.4f}"
+    assert lines[-1] == f"test accuracy: {accuracy:.4f}"
 
 
 def test_fit_interrupted_saves_the_finished_epochs(environment, tmp_path):
@@ -296,13 +285,10 @@ def test_search_ranks_the_candidates(environment):
 def test_fit_mnist(environment):
     environment = {**environment, "SKMNIST_DATA": os.environ["SKMNIST_DATA"]}
     code, lines, errors = run(environment, "--epochs", 1, "--seed", 0)
-    assert (code, errors) == (0, "")
-    assert lines[1:3] == [
-        "network: 784-512-512-10",
-        "loading TensorFlow, then compiling the first epoch ...",
-    ]
+    assert (code, messages(errors)) == (0, [])
+    assert lines[1:3] == ["network: 784-512-512-10", "compiling the first epoch ..."]
     assert "parameters: 669,706" in lines
-    assert float(ACCURACY.fullmatch(lines[-2])[1]) > 0.95
+    assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.95
 
 
 # app
@@ -315,7 +301,7 @@ def test_app_serves_until_interrupted(environment):
             assert b'id="draw"' in answer.read()
         again = run(environment, "app", "--port", address[1], "--no-browser")
         assert again[0] == 1
-        assert f"Port {address[1]} on 127.0.0.1 cannot be used" in again[2]
+        assert f"('127.0.0.1', {address[1]})" in again[2]
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")

@@ -2,30 +2,19 @@
 
 import argparse
 import contextlib
-import functools
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from skmnist import __version__
 from skmnist.cli import commands
-from skmnist.cli.streams import complain, filter_stderr, one_line
+from skmnist.cli.streams import complain, one_line
 
 # Options that need no command.
 _GLOBAL = ("-h", "--help", "--version")
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors take one line, and whose options are not abbreviated."""
-
-    def __init__(self, **options: Any):
-        # An abbreviation may become ambiguous when an option is added.
-        super().__init__(allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
+# The estimators check the range of numbers.
+_NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,15 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["fit", "--epochs", "1", "--save", "no/such/folder/model.skops"])
     1
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # Closed; print would use the other stream.
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    owns_process, argv = argv is None, list(sys.argv[1:] if argv is None else argv)
+    argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or (argv[0].startswith("-") and argv[0] not in _GLOBAL):
         argv.insert(0, "fit")
     args = _make_parser().parse_args(argv)
-    if owns_process and commands.needs_tensorflow(args):
-        filter_stderr()
     try:
         code: int = args.run(args) or 0
         sys.stdout.flush()
@@ -56,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             sys.stdout.close()  # Else Python flushes it at exit, and complains.
         return 1
-    except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
+    except commands.ERRORS as error:
         complain(f"error: {one_line(error)}")
         return 1
     except KeyboardInterrupt:
@@ -66,21 +50,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
-    parser = _Parser(
+    parser = argparse.ArgumentParser(
         prog="skmnist",
         description="Train a 784-512-512-10 network on MNIST; read digits in pictures. "
         "Without a command: fit.",
     )
     parser.add_argument("--version", action="version", version=f"skmnist {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    data, model = _Parser(add_help=False), _Parser(add_help=False)
+    data = argparse.ArgumentParser(add_help=False)
+    model = argparse.ArgumentParser(add_help=False)
     text = (
         "mnist.npz, or a folder with it or the four IDX files (default: SKMNIST_DATA,"
         " else a download, else scikit-learn's bundled digits)"
     )
     data.add_argument("--data", metavar="PATH", help=text)
     text = "seed of all random numbers; results are repeatable (default: 0)"
-    data.add_argument("--seed", type=_seed, default=0, metavar="N", help=text)
+    data.add_argument("--seed", default=0, help=text, **_NUMBER)
     data.add_argument("--quiet", action="store_true", help="print the result only")
     text = (
         "from fit --save: .skops, .onnx, or .joblib if you trust it, since it runs code"
@@ -88,12 +73,14 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--model", type=Path, metavar="FILE", help=text)
 
-    def add_command(name: str, parent: _Parser, text: str, more: str = "") -> Any:
+    def add_command(name: str, parent: argparse.ArgumentParser, text: str) -> Any:
         command = subparsers.add_parser(
             name,
             parents=[parent],
             help=text,
-            description=f"{text[0].upper()}{text[1:]}{more}.",
+            description=f"{text[0].upper()}{text[1:]}.",
+            # An abbreviation may become ambiguous when an option is added.
+            allow_abbrev=False,
         )
         command.set_defaults(run=getattr(commands, name))
         return command.add_argument
@@ -105,15 +92,11 @@ def _make_parser() -> argparse.ArgumentParser:
         add(f"--{name}", default=default, nargs="+", help=text, **_NUMBER)
     text = "images to search over (default: 10000)"
     add("--images", default=10000, help=text, **_NUMBER)
-    more = ", a line of output for each text line or image of an array"
-    _add_predict_options(
-        add_command(
-            "predict", model, "read digits in pictures, .npy, .npz or IDX files", more
-        )
-    )
+    text = "read digits in pictures, .npy, .npz or IDX files"
+    _add_predict_options(add_command("predict", model, text))
     add = add_command("app", model, "open a page to write digits on")
     text = "0 chooses a free port (default: 8000)"
-    add("--port", type=_port, default=8000, metavar="N", help=text)
+    add("--port", default=8000, help=text, **_NUMBER)
     add("--no-browser", action="store_true", help="print the address only")
     return parser
 
@@ -142,30 +125,8 @@ def _add_predict_options(add: Any) -> None:
     add("files", nargs="+", metavar="FILE", help="picture, or file of images")
     add("--single", action="store_true", help="each picture holds one digit")
     text = "print ? for a digit with less confidence (default: 0.5)"
-    add("--min-confidence", type=_fraction, default=0.5, metavar="P", help=text)
+    add("--min-confidence", type=float, default=0.5, metavar="P", help=text)
     text = "print a JSON document on one line for each file"
     add("--json", action="store_true", help=text)
     text = "draw the picture with the digits read"
     add("--plot", type=Path, metavar="FILE", help=text)
-
-
-def _whole(text: str, least: int = 1, most: int = 2**32 - 1) -> int:
-    """Parse a whole number, by default no larger than NumPy's seeds."""
-    if not (text.isdecimal() and least <= int(text) <= most):
-        raise argparse.ArgumentTypeError(
-            f"expected a whole number from {least} to {most}, got {text!r}"
-        )
-    return int(text)
-
-
-_NUMBER: dict[str, Any] = {"type": _whole, "metavar": "N"}
-_seed = functools.partial(_whole, least=0)
-_port = functools.partial(_whole, least=0, most=65535)
-
-
-def _fraction(text: str) -> float:
-    """Parse a number from 0 to 1."""
-    with contextlib.suppress(ValueError):
-        if 0 <= (fraction := float(text)) <= 1:
-            return fraction
-    raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")

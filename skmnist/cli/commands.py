@@ -5,7 +5,6 @@ import contextlib
 import io
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,8 @@ from skmnist.saving import check_savable, check_writable, load_pipeline, save_pi
 
 # The data that replaces MNIST offline.
 DIGITS = "scikit-learn's digits at 28x28"
-
-
-def needs_tensorflow(args: argparse.Namespace) -> bool:
-    """Return whether a command imports TensorFlow."""
-    model = getattr(args, "model", None)
-    return args.run in (fit, search) or (
-        model is not None and model.suffix == ".joblib"
-    )
+# Errors that are reported in one line.
+ERRORS = (ImportError, MemoryError, OSError, TypeError, ValueError)
 
 
 def fit(args: argparse.Namespace) -> int:
@@ -51,7 +44,7 @@ def fit(args: argparse.Namespace) -> int:
         print(f"data: {name}, {len(X_train):,} images to train on", end=", ")
         validated = "" if args.validation_split else " (and as validation data)"
         print(f"{len(X_test):,} to test{validated}\nnetwork: {shape}")
-        _announce_delay()
+        print("compiling the first epoch ...", flush=True)
     from skmnist.pipeline import make_pipeline
 
     pipe = make_pipeline(
@@ -87,16 +80,7 @@ def fit(args: argparse.Namespace) -> int:
         if name == DIGITS:  # Even if quiet: the file outlives what was printed.
             complain(f"{shown(str(args.save))} was trained on {DIGITS}, not on MNIST")
     if args.plot:
-        from skmnist.plots.training import draw_training
-
-        draw_training(pipe, X_test, y_test).savefig(args.plot)
-    if not args.quiet:
-        model = shlex.quote(str(args.save or "digits.skops"))
-        first = "" if args.save else f"skmnist fit --save {model}, "
-        say(
-            f"next: {first}skmnist predict --model {model} photo.jpg, or skmnist app"
-            f" --model {model}"
-        )
+        _draw_training(pipe, X_test, y_test).savefig(args.plot)
     return 0
 
 
@@ -113,7 +97,7 @@ def search(args: argparse.Namespace) -> None:
         X, y = resample(X, y, replace=False, n_samples=n, stratify=y, random_state=seed)
     if not args.quiet:
         print(f"data: {name}, {len(X):,} images in 3 folds")
-        _announce_delay()
+        print("compiling the first epoch ...", flush=True)
     search = GridSearchCV(
         make_pipeline(random_state=args.seed),
         {"classifier__units": args.units, "classifier__epochs": args.epochs},
@@ -140,7 +124,7 @@ def predict(args: argparse.Namespace) -> int:
     for file in args.files:
         try:
             reading = _read(file, model, args.single)
-        except (MemoryError, OSError, TypeError, ValueError) as error:
+        except ERRORS as error:
             complain(f"error: {one_line(error, file)}")
             failed = 1
             continue
@@ -164,13 +148,11 @@ def predict(args: argparse.Namespace) -> int:
 
 def _read(file: str, model: Any, single: bool) -> Any:
     """Read a picture, or classify the images of a file of arrays."""
+    from skmnist.reading import read_digits, read_image_array
+
     # read_digits has the messages for a folder, an address and a missing file.
     if os.path.isfile(file) and holds_arrays(file):
-        from skmnist.reading import read_image_array
-
         return read_image_array(to_grey_levels(read_images(file)), model)
-    from skmnist.reading import read_digits
-
     return read_digits(file, estimator=model, single=single)
 
 
@@ -185,21 +167,43 @@ def app(args: argparse.Namespace) -> None:
 def _check_plot(file: Path) -> None:
     """Raise an error if a drawing cannot be made or saved."""
     check_writable(file)
-    from skmnist.plots.axes import check_matplotlib
+    from skmnist.plots.axes import import_pyplot
 
-    check_matplotlib("--plot")
+    import_pyplot()
+
+
+def _draw_training(pipe: Any, X: Any, y: Any) -> Any:
+    """Draw history, confusion matrix, errors and first-layer weights on one page."""
+    from matplotlib.figure import Figure
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    from skmnist.plots import DigitsDisplay, HistoryDisplay
+
+    figure = Figure(figsize=(13, 12), layout="constrained")
+    axes: Any = figure.subplot_mosaic(
+        [["history", "history"], ["confusion", "units"], ["digits", "digits"]],
+        height_ratios=[3, 5, 4],
+    )
+    figure.suptitle(f"Test accuracy {pipe.score(X, y):.4f}")
+    HistoryDisplay.from_estimator(pipe, ax=axes["history"])
+    matrix = ConfusionMatrixDisplay.from_predictions(
+        y, pipe.predict(X), ax=axes["confusion"], cmap="Blues", colorbar=False
+    )
+    matrix.ax_.set_title("Confusion matrix")
+    # Units with small weights have hardly changed from their random initialization.
+    weights = pipe["classifier"].model_.layers[0].get_weights()[0]
+    largest = np.argsort(-np.linalg.norm(weights, axis=0))[:40]
+    axes["units"].set_title("Weights of first-layer units")
+    units = DigitsDisplay(weights[:, largest].T)
+    units.plot(axes["units"], n_images=len(largest), cmap="RdBu")
+    DigitsDisplay.from_estimator(pipe, X, y, n_images=21, ax=axes["digits"])
+    return figure
 
 
 def _load(args: argparse.Namespace) -> tuple[str, Pair, Pair]:
     """Read MNIST or, if it was not asked for and cannot be downloaded, the digits."""
-    if args.data is not None:
-        try:
-            return "MNIST", *fetch_mnist(args.data)
-        except (OSError, ValueError) as error:
-            problem = str(error).removeprefix("path=")
-            raise OSError(f"--data: {problem}") from error
-    if os.environ.get("SKMNIST_DATA"):
-        return "MNIST", *fetch_mnist()
+    if args.data or os.environ.get("SKMNIST_DATA"):
+        return "MNIST", *fetch_mnist(args.data)
     if not args.quiet:
         complain("loading TensorFlow, to get MNIST from Keras' cache or download ...")
     try:
@@ -209,17 +213,9 @@ def _load(args: argparse.Namespace) -> tuple[str, Pair, Pair]:
             return "MNIST", *fetch_mnist()
     except OSError as error:
         if not args.quiet:
-            # Keras' message ends with the system's.
-            reason = one_line(error.__cause__ or error).rpartition(" -- ")[-1]
             complain(
                 "using scikit-learn's bundled digits, since MNIST cannot be downloaded"
-                f" ({reason}); --data or SKMNIST_DATA names its files"
+                f" ({error.__cause__}); --data or SKMNIST_DATA names its files"
             )
     # The same split for each seed, as of MNIST, so that seeds can be compared.
     return DIGITS, *load_digits_28x28(random_state=0)
-
-
-def _announce_delay() -> None:
-    """Explain the seconds before the first result."""
-    first = "" if "tensorflow" in sys.modules else "loading TensorFlow, then "
-    print(f"{first}compiling the first epoch ...", flush=True)

@@ -8,19 +8,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
 
-# Both have contrast to white and to black, and differ without red-green vision.
-BLUE, ORANGE = "#2b83c6", "#cf5b00"
+# White text on both is legible, both are visible on black, and they differ without
+# red-green vision.
+BLUE, ORANGE = "#0066a6", "#a84400"
 
 
-def check_matplotlib(caller: str) -> None:
-    """Raise an ImportError that says what to install if matplotlib is missing."""
+def import_pyplot() -> Any:
+    """Import matplotlib, or raise an ImportError that says what to install."""
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            f"{caller} requires matplotlib. You can install it with"
+            "Drawing requires matplotlib. You can install it with"
             " `pip install 'skmnist[plot]'`."
         ) from error
+    return plt
 
 
 def make_grid(
@@ -32,14 +34,9 @@ def make_grid(
     """
     (rows, columns), (width, height) = shape, size
     if ax is None:
-        import matplotlib.pyplot as plt
-
-        return plt.subplots(
-            rows,
-            columns,
-            figsize=(width * columns, height * rows),
-            layout="constrained",
-            squeeze=False,
+        size = (width * columns, height * rows)
+        return import_pyplot().subplots(
+            rows, columns, figsize=size, layout="constrained", squeeze=False
         )
     place = ax.get_subplotspec()
     if place is None:

@@ -4,9 +4,9 @@ import math
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from skmnist.plots.axes import ORANGE, check_matplotlib, make_grid
+from skmnist.plots.axes import ORANGE, make_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,6 @@ class DigitsDisplay:
         """
         from sklearn.base import is_classifier
 
-        check_matplotlib("DigitsDisplay.from_estimator")
         if not is_classifier(estimator):
             raise TypeError(
                 "DigitsDisplay takes a fitted classifier, got"
@@ -120,7 +119,6 @@ class DigitsDisplay:
         """
         from sklearn.utils import check_consistent_length
 
-        check_matplotlib("DigitsDisplay.from_predictions")
         check_consistent_length(X, y_true, y_pred, confidence)
         X, y_true, y_pred = map(np.asarray, (X, y_true, y_pred))
         wrong = y_true != y_pred
@@ -150,8 +148,10 @@ class DigitsDisplay:
         cmap : str or matplotlib Colormap, default='gray_r'
             Colours of paper and ink.
         """
-        check_matplotlib("DigitsDisplay.plot")
-        images = _as_images(self.images)[:n_images]
+        images = np.asarray(self.images)[:n_images]
+        if images.ndim == 2:
+            side = math.isqrt(images.shape[1])
+            images = images.reshape(-1, side, side)
         if not len(images):
             raise ValueError(f"There are no images to show, of n_images={n_images}.")
         rows = math.ceil(len(images) / (5 if len(images) <= 10 else 8))
@@ -180,28 +180,5 @@ class DigitsDisplay:
         wrong = len(set(known)) == 2
         text = " read as ".join(known if wrong else known[:1])
         if self.confidence is not None:
-            text += f"\n{_percent(np.asarray(self.confidence)[i])}"
+            text += f"\n{np.asarray(self.confidence)[i]:.1%}"
         return text, wrong
-
-
-def _as_images(X: ArrayLike) -> NDArray[Any]:
-    """Return images of shape (n_images, height, width)."""
-    images = np.asarray(X)
-    if images.ndim == 4 and images.shape[3] == 1:
-        return images[..., 0]
-    if images.ndim == 2 and (side := math.isqrt(images.shape[1])) ** 2 == len(images.T):
-        return images.reshape(-1, side, side)
-    if images.ndim != 3:
-        raise ValueError(
-            "The images must have shape (n_images, height, width),"
-            " (n_images, height, width, 1) or (n_images, n_features) with a square"
-            f" number of features, got {images.shape}. One image is image[np.newaxis]."
-        )
-    return images
-
-
-def _percent(probability: float) -> str:
-    """Return a probability as text, 100 % only if it is 1."""
-    if probability == 1:
-        return "100 %"
-    return "> 99.9 %" if probability >= 0.9995 else f"{100 * probability:.1f} %"

@@ -3,7 +3,7 @@
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from skmnist.plots.axes import BLUE, ORANGE, check_matplotlib, make_grid
+from skmnist.plots.axes import BLUE, ORANGE, make_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,6 @@ class HistoryDisplay:
         ax : matplotlib Axes, default=None
             See :meth:`plot`.
         """
-        check_matplotlib("HistoryDisplay.from_estimator")
         from sklearn.neural_network import MLPClassifier
         from sklearn.pipeline import Pipeline
         from sklearn.utils.validation import check_is_fitted
@@ -74,16 +73,15 @@ class HistoryDisplay:
                 "loss": getattr(last, "loss_curve_", None),
                 "val_accuracy": getattr(last, "validation_scores_", None),
             }
-            frequency = 1
         elif hasattr(last, "history_"):
             history = last.history_
-            frequency = last.get_params().get("fit__validation_freq", 1)
         else:
             raise TypeError(
                 "HistoryDisplay takes a fitted MNISTClassifier or MLPClassifier, or a"
                 f" pipeline that ends in one, got {type(last).__name__}; of a search,"
                 " pass best_estimator_."
             )
+        frequency = last.get_params().get("fit__validation_freq", 1)
         history = {name: values for name, values in history.items() if values}
         return cls(history, validation_freq=frequency).plot(ax)
 
@@ -95,9 +93,6 @@ class HistoryDisplay:
         ax : matplotlib Axes, default=None
             Axes from ``plt.subplots``, whose place is divided. None makes a new figure.
         """
-        check_matplotlib("HistoryDisplay.plot")
-        from matplotlib.ticker import MaxNLocator
-
         if not any(map(len, self.history.values())):
             raise ValueError(
                 "The history is empty: the network was not trained for an epoch, or was"
@@ -108,6 +103,8 @@ class HistoryDisplay:
             key=lambda name: name != "loss",
         )
         self.figure_, grid = make_grid(ax, (1, len(names)), (4.2, 3.2))
+        from matplotlib.ticker import MaxNLocator
+
         self.axes_, self.lines_ = grid[0], {}
         for key, values in self.history.items():
             validation = key.startswith("val_")
@@ -133,13 +130,11 @@ class HistoryDisplay:
 
     def _epochs(self, key: str) -> list[int]:
         """Return the epoch of each value, counted from 1."""
-        count, frequency = len(self.history[key]), self.validation_freq
+        count = len(self.history[key])
         epochs = range(1, max(map(len, self.history.values())) + 1)
-        if not key.startswith("val_"):
-            return list(epochs)[-count:]
-        if isinstance(frequency, Container):
-            validated = [epoch for epoch in epochs if epoch in frequency]
-        else:
-            validated = [epoch for epoch in epochs if epoch % frequency == 0]
+        frequency = self.validation_freq if key.startswith("val_") else 1
+        if not isinstance(frequency, Container):
+            frequency = epochs[frequency - 1 :: frequency]
+        validated = [epoch for epoch in epochs if epoch in frequency]
         # The parameter may have changed since the training.
         return (validated if count <= len(validated) else list(epochs))[-count:]

@@ -6,14 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmnist.pictures.decoding import Picture, read_colours
-from skmnist.plots.axes import check_matplotlib
+from skmnist.plots.axes import BLUE, ORANGE, import_pyplot
 from skmnist.reading import Reading, read_digits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# White text is legible on both.
-_SURE, _UNSURE = "#0066a6", "#a84400"
 
 
 class PictureDisplay:
@@ -82,7 +79,6 @@ class PictureDisplay:
         **options
             Parameters of :meth:`plot`.
         """
-        check_matplotlib("PictureDisplay.from_estimator")
         colours = read_colours(picture)
         reading = read_digits(colours, estimator=estimator)
         return cls.from_reading(reading, colours, **options)
@@ -111,15 +107,12 @@ class PictureDisplay:
         min_confidence : float, default=0.5
             Digits with less confidence get a dashed box and a question mark.
         """
-        check_matplotlib("PictureDisplay.plot")
         image, boxes = np.asarray(self.image), np.asarray(self.boxes).reshape(-1, 4)
         width, height = self.size or image.shape[1::-1]
         if ax is None:
-            import matplotlib.pyplot as plt
-
             inches = 7 / max(width, height)
             figsize = (max(2, width * inches), max(2, height * inches))
-            _, ax = plt.subplots(figsize=figsize, layout="constrained")
+            _, ax = import_pyplot().subplots(figsize=figsize, layout="constrained")
         self.im_ = ax.imshow(
             image,
             cmap="gray",
@@ -132,13 +125,11 @@ class PictureDisplay:
         self.boxes_: list[Any] = []
         self.texts_: list[Any] = []
         fontsize = _fit_font(ax, boxes, (width, height))
-        for i, (box, label) in enumerate(
-            zip(boxes, np.asarray(self.labels), strict=True)
-        ):
-            sure = self.confidence is None or (
-                np.asarray(self.confidence)[i] >= min_confidence
-            )
-            self._add_box(box, str(label), sure, fontsize)
+        confidence = np.inf if self.confidence is None else self.confidence
+        sure = np.broadcast_to(confidence, len(boxes)) >= min_confidence
+        labels = np.asarray(self.labels)
+        for box, label, certain in zip(boxes, labels, sure, strict=True):
+            self._add_box(box, str(label), certain, fontsize)
         return self
 
     def _add_box(
@@ -147,7 +138,7 @@ class PictureDisplay:
         from matplotlib.patches import Rectangle
 
         left, top, right, bottom = box
-        colour = _SURE if sure else _UNSURE
+        colour = BLUE if sure else ORANGE
         frame = Rectangle((left, top), right - left, bottom - top, fill=False)
         frame.set(color=colour, linestyle="-" if sure else "--", linewidth=1.5)
         self.boxes_.append(self.ax_.add_patch(frame))
