@@ -1,15 +1,10 @@
-"""Atomic writes, archives of arrays, and errors for corrupt files."""
+"""Atomic writes, and errors for corrupt files."""
 
 import os
 import uuid
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 
 @contextmanager
@@ -42,19 +37,3 @@ def reading(problem: str, remedy: str = "") -> Iterator[None]:
             raise
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise ValueError(f"{problem}: {kind}{error}{remedy}") from error
-
-
-def read_npz(
-    file: Path, choose: Callable[[list[str]], Sequence[str]]
-) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an .npz file that `choose` selects from their names."""
-    # Not np.load: of a file that is not an archive, np.load says that it is a pickle
-    # and how to load it unsafely.
-    with zipfile.ZipFile(file) as archive:
-
-        def read(name: str) -> NDArray[Any]:
-            with archive.open(f"{name}.npy") as stream:
-                return np.asarray(np.load(stream, allow_pickle=False))
-
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        return {name: read(name) for name in choose(names)}

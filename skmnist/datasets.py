@@ -7,16 +7,16 @@ under the same file names, is rejected and does not show as low accuracy.
 import functools
 import gzip
 import hashlib
-import math
 import os
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skmnist._io import read_npz, reading
+from skmnist._io import reading
 from skmnist.preprocessing import look_inverted
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -35,16 +35,13 @@ _SHA256 = {
     "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
     "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
-_ARCHIVE = f"an .npz file with the arrays {', '.join(_PARTS)}"
 _EXPECTED = (
-    f"{_ARCHIVE}, or a folder holding mnist.npz or the files "
-    f"{', '.join(part[0] for part in _PARTS.values())} (plain or .gz)"
+    f"an .npz file with the arrays {', '.join(_PARTS)}, or a folder holding mnist.npz"
+    f" or the files {', '.join(part[0] for part in _PARTS.values())} (plain or .gz)"
 )
 # First bytes of each kind of file. The third byte of an IDX file is the type of its
 # values, 8 for unsigned bytes, the fourth the number of dimensions.
 _NPY, _NPZ, _IDX, _GZIP = b"\x93NUMPY", b"PK", b"\0\0\x08", b"\x1f\x8b"
-# Bytes that an IDX file may hold: all of MNIST's are 60 million.
-_LARGEST = 2**31
 
 
 def fetch_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Pair, Pair]:
@@ -168,13 +165,20 @@ def read_images(file: str | os.PathLike[str]) -> NDArray[Any]:
     with reading(f"no images can be read from {file}"):
         with open(file, "rb") as stream:
             start = stream.read(6)
-            stream.seek(0)
-            if start.startswith(_NPY):
-                return np.asarray(np.load(stream, allow_pickle=False))
-        if start.startswith(_NPZ):
-            (images,) = read_npz(Path(file), _choose_images).values()
-            return images
-        return _read_idx(Path(file))
+        if start.startswith(_NPY):
+            return np.load(file)
+        if not start.startswith(_NPZ):
+            return _read_idx(Path(file))
+        with _open_npz(Path(file)) as archive:
+            names = archive.files
+            if len(names) > 1:
+                names = [name for name in ("x_test", "images", "X") if name in names]
+            if len(names) != 1:
+                raise ValueError(
+                    "expected one array, or one that is named x_test, images or X, got"
+                    f" {', '.join(archive.files) or 'none'}"
+                )
+            return archive[names[0]]
 
 
 def to_grey_levels(images: NDArray[Any]) -> NDArray[np.uint8]:
@@ -184,13 +188,8 @@ def to_grey_levels(images: NDArray[Any]) -> NDArray[np.uint8]:
     length 1; rows of 784 pixels; and a single image. Raises ValueError otherwise.
     """
     shape = images.shape
-    images = np.atleast_1d(images)
-    if (images.size == 784 and len(shape) < 3) or shape == (28, 28, 1):
-        images = images[np.newaxis]
-    images = images.reshape(
-        len(images), *(side for side in images.shape[1:] if side > 1)
-    )
-    if images.shape[1:] not in ((28, 28), (784,)):
+    axes = shape[:-1] if shape[-1:] == (1,) else shape
+    if axes[-2:] != (28, 28) and axes[-1:] != (784,):
         raise ValueError(
             f"images must have 28x28 pixels, got an array of shape {shape}; resize"
             " them, or save them as pictures, such as PNG files"
@@ -209,115 +208,84 @@ def to_grey_levels(images: NDArray[Any]) -> NDArray[np.uint8]:
     return 255 - levels if look_inverted(levels) else levels
 
 
-def _choose_images(names: list[str]) -> list[str]:
-    """Return the name of the array that holds the images."""
-    known: list[str] = [name for name in ("x_test", "images", "X") if name in names]
-    if len(names) > 1 and len(known) == 1:
-        return known
-    if len(names) != 1:
-        raise ValueError(
-            "expected one array, or one that is named x_test, images or X, got "
-            f"{', '.join(names) or 'none'}"
-        )
-    return names
-
-
 def _fetch_with_keras() -> tuple[Pair, Pair]:
-    """Read MNIST from Keras' cache; download it if it is missing or corrupt there."""
+    """Read MNIST from Keras' cache, after a download if it is missing there."""
     from skmnist._keras import keras
 
-    problem: object = None
-    for _ in range(2):
-        try:
-            file = Path(keras.utils.get_file("mnist.npz", origin=_URL))
-        except Exception as error:  # Keras raises a bare Exception if offline.
-            raise OSError(
-                f"MNIST cannot be downloaded ({error}). Pass path=, or set"
-                f" SKMNIST_DATA, to {_EXPECTED}"
-            ) from error
-        try:
-            return _read_archive(file)
-        except ValueError as error:
-            problem = error
-            file.unlink(missing_ok=True)
-    raise OSError(f"MNIST cannot be downloaded: {problem}")
+    try:
+        file = Path(keras.utils.get_file("mnist.npz", origin=_URL))
+    except Exception as error:  # Keras raises a bare Exception if offline.
+        raise OSError(
+            f"MNIST cannot be downloaded ({error}). Pass path=, or set SKMNIST_DATA,"
+            f" to {_EXPECTED}"
+        ) from error
+    return _read_archive(file)
+
+
+def _open_npz(file: Path) -> Any:
+    """Open an .npz file, to read arrays by name."""
+    # Of another file, np.load says that it is a pickle and how to load it unsafely.
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is not an .npz file")
+    return np.load(file)
 
 
 def _read_archive(file: Path) -> tuple[Pair, Pair]:
     """Read and verify an archive in Keras' layout."""
-
-    def choose(names: list[str]) -> list[str]:
-        if missing := [name for name in _PARTS if name not in names]:
-            raise ValueError(f"it holds {names} and lacks {missing}")
-        return list(_PARTS)
-
-    with reading(
-        f"{file} ({file.stat().st_size} bytes) is truncated, corrupt or not MNIST",
-        f"; expected {_ARCHIVE} (for IDX files, pass their folder)",
-    ):
-        arrays = read_npz(file, choose)
-    return _verify(arrays, dict.fromkeys(arrays, file))
+    problem = f"{file} is truncated, corrupt or not MNIST"
+    with reading(problem, f"; expected {_EXPECTED}"), _open_npz(file) as archive:
+        if missing := [name for name in _PARTS if name not in archive]:
+            raise ValueError(f"it holds {archive.files} and lacks {missing}")
+        arrays = {name: archive[name] for name in _PARTS}
+    return _verify(arrays, file)
 
 
 def _read_idx_folder(folder: Path) -> tuple[Pair, Pair]:
     """Find, read and verify the four original files."""
-    files, missing = {}, []
+    arrays = {}
     for name, (idx, _) in _PARTS.items():
         spellings = (idx, idx.replace("-idx", ".idx"))
         candidates = [folder / (file + gz) for file in spellings for gz in ("", ".gz")]
-        if found := [file for file in candidates if file.exists()]:
-            files[name] = found[0]
-        else:
-            missing.append(idx)
-    if missing:
-        raise FileNotFoundError(
-            f"{folder} holds no mnist.npz and lacks {', '.join(missing)} (looked for "
-            "with '-idx' and with '.idx', plain and .gz)"
-        )
-    arrays = {}
-    for name, file in files.items():
+        file = next(filter(Path.exists, candidates), None)
+        if file is None:
+            raise FileNotFoundError(
+                f"{folder} holds no mnist.npz and lacks {idx} (looked for with '-idx'"
+                " and with '.idx', plain and .gz)"
+            )
         with reading(f"{file} is truncated, corrupt or not MNIST"):
             arrays[name] = _read_idx(file)
-    return _verify(arrays, files)
+    return _verify(arrays, folder)
 
 
 def _read_idx(file: Path) -> NDArray[np.uint8]:
     """Read one IDX file: magic number and dimensions, big-endian, then the bytes."""
-    with open(file, "rb") as plain:
-        compressed = plain.read(2) == _GZIP
-    with gzip.open(file) if compressed else open(file, "rb") as stream:
-        magic = stream.read(4)
-        if len(magic) < 4 or magic[:3] != _IDX or magic[3] not in (1, 3):
-            raise ValueError(
-                "expected an IDX file of images or labels, which begins with the bytes"
-                f" 0 0 8 3 or 0 0 8 1, got {' '.join(map(str, magic)) or 'nothing'}"
-            )
-        layout = struct.Struct(f">{magic[3]}I")
-        header = stream.read(layout.size)
-        shape = layout.unpack(header.ljust(layout.size, b"\0"))
-        if (size := math.prod(shape)) > _LARGEST:
-            raise ValueError(f"it announces {size} bytes, more than {_LARGEST}")
-        content = stream.read(size + 1)
-    if len(header) < layout.size or len(content) != size:
-        got = "more" if len(content) > size else len(content)
-        raise ValueError(f"expected {size} bytes after its header, got {got}")
-    return np.frombuffer(content, np.uint8).reshape(shape).copy()
+    content = file.read_bytes()
+    if content.startswith(_GZIP):
+        content = gzip.decompress(content)
+    magic = content[:4]
+    if magic not in (_IDX + b"\1", _IDX + b"\3"):
+        raise ValueError(
+            "expected an IDX file of images or labels, which begins with the bytes"
+            f" 0 0 8 3 or 0 0 8 1, got {' '.join(map(str, magic)) or 'nothing'}"
+        )
+    layout = struct.Struct(f">{magic[3]}I")
+    shape = layout.unpack_from(content, len(magic))
+    values = np.frombuffer(content, np.uint8, offset=len(magic) + layout.size)
+    return values.reshape(shape).copy()
 
 
-def _verify(arrays: dict[str, Any], files: dict[str, Path]) -> tuple[Pair, Pair]:
+def _verify(arrays: dict[str, Any], source: Path) -> tuple[Pair, Pair]:
     """Compare shapes, types and checksums with MNIST's."""
     checked = []
     for name, (_, shape) in _PARTS.items():
         array = np.asarray(arrays[name], order="C")
-        if array.shape != shape or array.dtype != np.uint8:
+        found = hashlib.sha256(array.tobytes()).hexdigest()
+        properties: Any = (array.shape, array.dtype, found)
+        if properties != (shape, np.uint8, _SHA256[name]):
             raise ValueError(
-                f"{name} in {files[name]} is {array.dtype} of shape {array.shape}, "
-                f"expected uint8 of shape {shape}"
-            )
-        if (found := hashlib.sha256(array.data).hexdigest()) != _SHA256[name]:
-            raise ValueError(
-                f"{name} in {files[name]} is not MNIST's, or corrupt: its checksum "
-                f"differs (SHA-256 {found}, expected {_SHA256[name]})"
+                f"{name} in {source} is not MNIST's, or corrupt: expected uint8 of"
+                f" shape {shape} with SHA-256 {_SHA256[name]}, got {array.dtype} of"
+                f" shape {array.shape} with SHA-256 {found}"
             )
         checked.append(array)
     return (checked[0], checked[1]), (checked[2], checked[3])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmnist._io import read_npz, reading, replacing
 from skmnist.preprocessing import flatten_and_scale
 
 # Importing scikit-learn takes longer than reading a picture, and TensorFlow far longer,
@@ -45,11 +44,6 @@ def load_pretrained(*, trainable: bool = False) -> "Pipeline":
         trainable, an :class:`~skmnist.MNISTClassifier` with parameters for fine-tuning:
         data augmentation, a small learning rate, and ``warm_start=True``, so that `fit`
         continues from these weights. A clone has no weights.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the file of the weights, a part of the package, is missing or corrupt.
 
     See Also
     --------
@@ -128,25 +122,14 @@ def write_layers(
     for n, (weights, biases) in enumerate(zip(coefs, intercepts, strict=True), start=1):
         arrays[f"coefs_{n}"] = weights.astype(np.float16)
         arrays[f"intercepts_{n}"] = biases.astype(np.float16)
-    with replacing(Path(file)) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_layers(
     file: Path, *others: str
 ) -> tuple[list[Floats], list[Floats], list[NDArray[Any]]]:
     """Read weights and biases as float32, and other arrays by name."""
-    if not file.exists():
-        raise FileNotFoundError(
-            f"{file}, a part of skmnist, is missing; install skmnist again."
-        )
-
-    with reading(
-        f"{file} ({file.stat().st_size} bytes), a part of skmnist, is truncated or"
-        " corrupt",
-        "; install skmnist again.",
-    ):
-        arrays = read_npz(file, choose=list)
+    with np.load(file) as arrays:
         n_layers = sum(name.startswith("coefs_") for name in arrays)
         coefs, intercepts = (
             [arrays[f"{kind}_{n + 1}"].astype(np.float32) for n in range(n_layers)]

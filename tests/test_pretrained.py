@@ -192,34 +192,6 @@ def test_load_pretrained_accuracy_on_mnist(mnist, pipe):
 # The file of the weights
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, 700_000, -1])
-def test_load_pretrained_truncated_file_raises(monkeypatch, tmp_path, size):
-    file = tmp_path / "pretrained.npz"
-    file.write_bytes(pretrained.FILE.read_bytes()[:size])
-    monkeypatch.setattr(pretrained, "FILE", file)
-    with pytest.raises(
-        ValueError, match=r"pretrained\.npz \(\d+ bytes\), .* is truncated or corrupt: "
-    ):
-        load_pretrained()
-
-
-@pytest.mark.parametrize("place", [0, 600_000, 1_200_000])
-def test_read_layers_corrupt_file_raises(tmp_path, place):
-    content = bytearray(pretrained.FILE.read_bytes())
-    content[place] ^= 0xFF
-    (tmp_path / "corrupt.npz").write_bytes(content)
-    with pytest.raises(ValueError, match="is truncated or corrupt: "):
-        pretrained.read_layers(tmp_path / "corrupt.npz", "classes")
-
-
-def test_read_layers_other_or_missing_file_raises(tmp_path):
-    np.savez(tmp_path / "other.npz", classes=np.arange(10))
-    with pytest.raises(ValueError, match=r"corrupt: .*loss_curve"):
-        pretrained.read_layers(tmp_path / "other.npz", "classes", "loss_curve")
-    with pytest.raises(FileNotFoundError, match=r"none\.npz, .* is missing; install"):
-        pretrained.read_layers(tmp_path / "none.npz")
-
-
 def test_write_layers_read_layers_round_trip(tmp_path):
     rng = np.random.default_rng(0)
     coefs = [rng.normal(size=size).astype(np.float16) for size in ((5, 4), (4, 3))]
