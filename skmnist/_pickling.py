@@ -72,18 +72,14 @@ def _difference(item: Any, copied: Any) -> str:
                 return f"no {name}"
     if repr(config) != repr(copied.get_config()):
         return f"{copied.get_config()} from {config}"
-    for name, value in vars(item).items():
-        # Built for another model, an optimizer has further attributes.
-        if getattr(item, "built", False) or not _is_plain(value):
-            continue
-        if repr(value) != repr(vars(copied).get(name)):
+    # Built for another model, an optimizer has further attributes.
+    attributes = {} if getattr(item, "built", False) else vars(item)
+    plain = bool | int | float | str | None
+    for name, value in attributes.items():
+        is_plain = all(isinstance(leaf, plain) for leaf in keras.tree.flatten(value))
+        if is_plain and repr(value) != repr(vars(copied).get(name)):
             return f"{name}={vars(copied).get(name)!r} instead of {value!r}"
     return ""
-
-
-def _is_plain(value: Any) -> bool:
-    plain = bool | int | float | str | None
-    return all(isinstance(leaf, plain) for leaf in keras.tree.flatten(value))
 
 
 def pack(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,16 +111,11 @@ def look_inverted(
     size = height * width
     if not len(rows) or size != rows.shape[1] or min(height, width) < SMALLEST_IMAGE:
         return False
-    border = rows[:: math.ceil(len(rows) / EXAMINED), _border(height, width)]
+    on_border = np.ones((height, width), dtype=bool)
+    on_border[1:-1, 1:-1] = False
+    border = rows[:: math.ceil(len(rows) / EXAMINED), on_border.ravel()]
     bright = (border > scale / 2) & (border <= scale)
     return bool(np.mean(bright.mean(axis=1) > BRIGHT_BORDER) > 0.5)
-
-
-@lru_cache
-def _border(height: int, width: int) -> NDArray[np.intp]:
-    """Return the indices of the border's pixels in a flattened image."""
-    inside = np.pad(np.ones((height - 2, width - 2), dtype=bool), 1)
-    return np.flatnonzero(~inside)
 
 
 def _check_scale(scale: float) -> None:
