@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scikeras import wrappers
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
@@ -23,7 +22,14 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, validate_data
 
-from skmnist._keras import assign, check_threads, keras, state_variables, take_over
+from skmnist._keras import (
+    assign,
+    check_threads,
+    keras,
+    state_variables,
+    take_over,
+    wrappers,
+)
 from skmnist._pickling import PicklingMixin, pack, unpack
 from skmnist.network import build_network
 from skmnist.training.batches import Batches

@@ -4,10 +4,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-# TensorFlow reads it once, when it is imported. 1 hides what is only information.
+# TensorFlow reads it once, when it is imported, which scikeras does, too. 1 hides what
+# is only information.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
 import keras as keras
+from scikeras import wrappers as wrappers
 
 _used = _lost = False
 

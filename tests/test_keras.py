@@ -5,6 +5,13 @@ import sys
 import pytest
 from processes import run_python
 
+
+@pytest.mark.parametrize("name", ["make_pipeline", "MNISTClassifier"])
+def test_import_hides_information_of_tensorflow(name):
+    done = run_python(f"from skmnist import {name}", TF_CPP_MIN_LOG_LEVEL=None)
+    assert "This TensorFlow binary is optimized" not in done.stderr
+
+
 FORKS = """
 import multiprocessing, pickle, sys
 import joblib

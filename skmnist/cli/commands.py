@@ -184,7 +184,8 @@ def _draw_training(pipe: Any, X: Any, y: Any) -> Any:
         [["history", "history"], ["confusion", "units"], ["digits", "digits"]],
         height_ratios=[3, 5, 4],
     )
-    figure.suptitle(f"Test accuracy {pipe.score(X, y):.4f}")
+    accuracy = f"Test accuracy {pipe.score(X, y):.4f}"
+    figure.suptitle(f"{accuracy}; on the right, weights of first-layer units")
     HistoryDisplay.from_estimator(pipe, ax=axes["history"])
     matrix = ConfusionMatrixDisplay.from_predictions(
         y, pipe.predict(X), ax=axes["confusion"], cmap="Blues", colorbar=False
@@ -193,7 +194,6 @@ def _draw_training(pipe: Any, X: Any, y: Any) -> Any:
     # Units with small weights have hardly changed from their random initialization.
     weights = pipe["classifier"].model_.layers[0].get_weights()[0]
     largest = np.argsort(-np.linalg.norm(weights, axis=0))[:40]
-    axes["units"].set_title("Weights of first-layer units")
     units = DigitsDisplay(weights[:, largest].T)
     units.plot(axes["units"], n_images=len(largest), cmap="RdBu")
     DigitsDisplay.from_estimator(pipe, X, y, n_images=21, ax=axes["digits"])
