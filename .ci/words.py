@@ -28,7 +28,7 @@ BANNED = {
     r"in vain": "without effect",
     r"by heart": "overfit",
     r"t(old|ell|ells|elling)( [a-z]+){0,3} apart": "split, distinguish",
-    r"is no [a-z]+": "is not a",
+    r"is no (?!longer)[a-z]+": "is not a",
     r"are none": "are not",
     r"for ever": "without end, indefinitely",
     r"refus(e|es|ed|al|ing)": "raise, reject",

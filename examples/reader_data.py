@@ -184,7 +184,7 @@ class Page:
         ][style]()
 
     def lines_of_paper(self, height, base):
-        """Draw ruled lines, underlines, frames or squares."""
+        """Draw ruled lines, underlines, frames or a grid."""
         rng = self.rng
         h, w = self.ink.shape
         image = Image.new("L", (2 * w, 2 * h))
@@ -209,7 +209,7 @@ class Page:
             y = base + height * rng.normal(0.05, 0.15)
             for i in range(-3, 4):
                 level(y + i * period)
-        elif kind == 1:  # squared paper
+        elif kind == 1:  # grid paper
             period = height * rng.choice([0.5, 0.7, 1.0, 1.4]) * rng.uniform(0.9, 1.1)
             for i in range(40):
                 level(i * period + base % period)
@@ -328,7 +328,7 @@ class Page:
                 near = np.ix_(dy < 0.5, dx < 0.4)
                 classes[near] = IGNORED
                 continue
-            # What is left of it.
+            # The part of the digit that is left.
             e0, e1, e2, e3 = edge
             seen_h = min(bottom, HEIGHT) - max(top, 0)
             seen_w = min(right, WIDTH) - max(left, 0)
@@ -601,7 +601,7 @@ class Writer:
         glyph = np.asarray(image.resize((w, h), Image.Resampling.BOX))
         self.page.place(glyph, left, top, self.strength)
 
-    # What there is to write.
+    # Kinds of lines.
 
     def number(self):
         rng = self.rng

@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmnist.pictures import find_on_page
-from skmnist.pictures.binarization import find_ink
-from skmnist.pictures.decoding import Picture, describe, read_colours
-from skmnist.pictures.normalization import as_mnist
-from skmnist.pictures.segmentation import cut_out, find_components, one_digit
+from skmnist.pictures import Digits, find_on_page, find_single
+from skmnist.pictures.decoding import Picture, read_picture
 from skmnist.pretrained import DenseNetwork, read_network
 
 # Exponent of the bundled model's probabilities, next to the detector's.
@@ -162,20 +159,11 @@ def read_digits(
     """
     bundled = estimator is None
     estimator = check_estimator(estimator)
-    colours = read_colours(picture)
-    detected = None
+    upright = read_picture(picture)
     if single:
-        images, boxes = _one_digit(colours.values, describe(picture))
-        lines = np.zeros(1, dtype=np.int64)
-    else:
-        page = find_on_page(colours.values)
-        images, boxes, lines = page.images, page.boxes, page.lines
-        detected = page.probabilities
-    scale = np.tile(np.divide(colours.size, colours.values.shape[1::-1]), 2)
-    boxes = np.rint(boxes * scale).astype(np.int64)
-    reading = classify_images(images, estimator, boxes, lines, colours.size)
-    if detected is None:
-        return reading
+        return classify_digits(find_single(upright), estimator, upright.size)
+    digits, detected = find_on_page(upright)
+    reading = classify_digits(digits, estimator, upright.size)
     if bundled:
         # Two networks, of different errors: the detector and the bundled model.
         product = reading.probabilities**WEIGHT * detected[:, :10]
@@ -191,31 +179,23 @@ def read_image_array(images: NDArray[Any], estimator: Any = None) -> Reading:
     """Classify images of one digit each, in MNIST's format, one on each text line."""
     height, width = images.shape[1:3]
     boxes = np.tile(np.array([0, 0, width, height]), (len(images), 1))
-    lines = np.arange(len(images))
-    return classify_images(
-        images, check_estimator(estimator), boxes, lines, (width, height)
-    )
+    digits = Digits(images, boxes, np.arange(len(images)))
+    return classify_digits(digits, check_estimator(estimator), (width, height))
 
 
-def classify_images(
-    images: NDArray[Any],
-    estimator: Any,
-    boxes: NDArray[np.int64],
-    lines: NDArray[np.int64],
-    size: tuple[int, int],
-) -> Reading:
-    """Classify digits that were found in a picture of `size`."""
+def classify_digits(digits: Digits, estimator: Any, size: tuple[int, int]) -> Reading:
+    """Classify the digits of a picture of `size`."""
     classes = np.asarray(estimator.classes_)
     probabilities = np.empty((0, len(classes)), np.float32)
-    if len(images):
-        probabilities = np.asarray(estimator.predict_proba(images), np.float32)
+    if len(digits):
+        probabilities = np.asarray(estimator.predict_proba(digits.images), np.float32)
     return Reading(
         labels=classes[probabilities.argmax(axis=1)],
         probabilities=probabilities,
         confidence=probabilities.max(axis=1),
-        boxes=boxes,
-        lines=lines,
-        images=images,
+        boxes=digits.boxes,
+        lines=digits.lines,
+        images=digits.images,
         size=size,
         classes=classes,
     )
@@ -236,19 +216,6 @@ def check_estimator(estimator: Any) -> Any:
 @cache
 def _bundled_model() -> DenseNetwork:
     return read_network()
-
-
-def _one_digit(
-    colours: NDArray[np.float32], name: str
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the most prominent mark as an image, and its box."""
-    ink = find_ink(colours)
-    labels, pieces = find_components(ink)
-    digit = one_digit(pieces, ink.shape)
-    if digit is None:
-        raise ValueError(f"No ink was found in {name}: it looks blank.")
-    image = as_mnist(cut_out(ink, labels, digit))
-    return image[np.newaxis], np.array([digit.box])
 
 
 def _rounded(values: ArrayLike) -> Any:

@@ -390,16 +390,16 @@ def test_what_is_no_picture_is_refused(picture, error, message):
             function(picture)
 
 
-def test_files_that_are_no_pictures_are_named(tmp_path, page):
+def test_find_digits_unreadable_file_is_named(tmp_path, page):
     text, short = tmp_path / "text.png", tmp_path / "short.png"
     text.write_text("a picture?")
     whole = encoded(Image.fromarray(plain(page, None)), format="PNG").getvalue()
     short.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"text\.png is no picture"):
+    with pytest.raises(ValueError, match=r"text\.png is not a picture"):
         find_digits(text)
-    with pytest.raises(ValueError, match=r"short\.png is cut short or damaged"):
+    with pytest.raises(ValueError, match=r"short\.png is truncated or corrupt"):
         find_digits(short)
-    with pytest.raises(ValueError, match="is cut short or damaged"):
+    with pytest.raises(ValueError, match="is truncated or corrupt"):
         find_digits(io.BytesIO(whole[: len(whole) // 2]))
     with pytest.raises(IsADirectoryError, match="use load_pictures"):
         find_digits(tmp_path)

@@ -1,34 +1,38 @@
 """Pictures of handwriting in MNIST's format.
 
-A picture goes through five steps, each a module: `source` reads it, upright and not
-larger than needed; `ink` tells ink from paper, whatever light fell on it; `layout`
-says which ink belongs to which digit, and in what order they are read; `touching` tells
-digits apart that touch; and `format` draws each as MNIST would have it.
+Each step is a module: `decoding` (a file becomes upright colours), `binarization` (ink
+and paper), `segmentation` (connected components, text lines), `detection` (a network
+finds the digits of a page) and `normalization` (a digit in MNIST's format).
 """
 
 import os
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from skmnist.pictures.binarization import find_ink
-from skmnist.pictures.decoding import Picture, describe, read_colours
-from skmnist.pictures.detection import Detections, detect
+from skmnist.pictures.decoding import LONGEST_SIDE, Picture, Upright, read_picture
+from skmnist.pictures.detection import detect
 from skmnist.pictures.normalization import as_mnist
 from skmnist.pictures.segmentation import (
-    cut_out,
+    Box,
     find_components,
+    find_one,
     ink_of_digits,
-    one_digit,
     text_lines,
     typical_height,
     without_rest,
 )
+
+# Pixels along the longer side at which a picture is looked at. The higher resolution is
+# used where text is not higher, in pixels, than ENOUGH at the lower one.
+RESOLUTIONS, ENOUGH = (600, LONGEST_SIDE), 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +42,11 @@ class Digits:
     Attributes
     ----------
     images : ndarray of shape (n, 28, 28), dtype uint8
-        Each digit as MNIST would have it: ink 255 on 0.
+        Each digit in MNIST's format: ink 255 on 0.
     boxes : ndarray of shape (n, 4), dtype int
         Left, top, right and bottom of each, in pixels of the upright picture.
     lines : ndarray of shape (n,), dtype int
-        The line of writing that each is on, from 0.
+        Text line of each digit, counted from 0.
 
     Examples
     --------
@@ -62,11 +66,11 @@ class Digits:
 
 
 def to_mnist_format(picture: Picture) -> NDArray[np.uint8]:
-    """Return a picture of one digit as an image of MNIST's kind.
+    """Convert a picture of one digit to MNIST's format.
 
-    A network reads what looks like what it has learned from. People's pictures do
-    not: their ink is dark, thin, off the centre, and light falls on the paper. Here a
-    picture goes the way that MNIST's own digits went.
+    A network classifies images like those it was trained on. People's pictures differ:
+    dark thin ink, off the centre, uneven light. The picture is binarized, and its digit
+    scaled and centred as MNIST's digits were.
 
     Parameters
     ----------
@@ -85,10 +89,10 @@ def to_mnist_format(picture: Picture) -> NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        If there is no ink; if the file is no picture, damaged, or larger than Pillow
-        thinks safe; if an array has another shape or floats outside [0, 1].
+        If the picture is blank; if the file is not a picture, is corrupt, or is larger
+        than Pillow thinks safe; if an array has another shape or floats outside [0, 1].
     TypeError
-        If it is none of the above, or an array of another dtype.
+        If `picture` is of another type, or an array of another dtype.
     OSError
         If the file does not exist, is a folder or cannot be opened.
 
@@ -114,22 +118,17 @@ def to_mnist_format(picture: Picture) -> NDArray[np.uint8]:
     >>> int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
     (5, 24, 13, 14)
     """
-    ink = find_ink(read_colours(picture).values)
-    labels, pieces = find_components(ink)
-    digit = one_digit(pieces, ink.shape)
-    if digit is None:
-        raise ValueError(f"No ink was found in {describe(picture)}: it looks blank.")
-    return as_mnist(cut_out(ink, labels, digit))
+    return find_single(read_picture(picture)).images[0]
 
 
 def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
-    """Find every digit of a picture, in reading order.
+    """Find the digits of a picture, in reading order.
 
     Parameters
     ----------
     picture : path, binary file, Pillow image or ndarray
         As `to_mnist_format` takes it, but with any number of digits, in any number of
-        lines of writing.
+        text lines.
     estimator : object, default=None
         Not used: touching digits are separated without a classifier. Accepted so that
         calls of earlier versions work.
@@ -137,7 +136,7 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
     Returns
     -------
     Digits
-        Their images, boxes and lines; arrays of length 0 where there are none.
+        Images, boxes and lines; arrays of length 0 for a picture without digits.
 
     Raises
     ------
@@ -156,44 +155,65 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
     >>> digits.boxes.tolist()
     [[100, 50, 107, 150], [220, 40, 226, 160]]
     """
-    colours = read_colours(picture)
-    page = find_on_page(colours.values)
-    scale = np.tile(np.divide(colours.size, colours.values.shape[1::-1]), 2)
-    return Digits(page.images, np.rint(page.boxes * scale).astype(np.int64), page.lines)
+    page, _ = find_on_page(read_picture(picture))
+    return page
 
 
-class Page(NamedTuple):
-    """The digits of a page, in reading order, and the detector's answer for each.
+def find_single(picture: Upright) -> Digits:
+    """Find the most prominent digit of a picture; a ValueError if it is blank."""
+    for ink in _binarized(picture):
+        found = find_one(ink)
+        if found and found[1][3] - found[1][1] > ENOUGH:
+            break
+    if found is None:
+        raise ValueError(f"No ink was found in {picture.name}: it looks blank.")
+    return _digits([found], [[0]], ink.shape, picture.size)
 
-    `probabilities` has 11 columns, the last for "not a digit"; `boxes` are in pixels of
-    the colours.
+
+def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
+    """Find the digits of a page, and the detector's 11 probabilities for each.
+
+    The last class is "not a digit".
     """
-
-    images: NDArray[np.uint8]
-    boxes: NDArray[np.int64]
-    lines: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-
-
-def find_on_page(colours: NDArray[np.float32]) -> Page:
-    """Find the digits in an upright picture of shape (h, w, 3), from 0 to 1."""
-    ink = find_ink(colours)
-    labels, components = find_components(ink)
-    if components:
-        height = typical_height(components, ink.shape)
-        found = detect(without_rest(ink, labels, components), height)
-    else:
-        found = Detections.empty()
-    cut = list(ink_of_digits(ink, labels, found.boxes))
-    seen = [number for number, part in enumerate(cut) if part is not None]
+    for ink in _binarized(picture):
+        labels, components = find_components(ink)
+        height = typical_height(components, ink.shape) if components else 0
+        if height > ENOUGH:
+            break
+    if not components:
+        return _digits([], [], ink.shape, picture.size), np.empty((0, 11), np.float32)
+    found = detect(without_rest(ink, labels, components), height)
+    parts = list(ink_of_digits(ink, labels, found.boxes))
+    seen = [number for number, part in enumerate(parts) if part is not None]
     lines = text_lines(found.boxes, seen)
     order = [number for line in lines for number in line]
-    parts = [part for number in order if (part := cut[number])]
-    return Page(
-        images=np.array([as_mnist(i) for i, _ in parts], np.uint8).reshape(-1, 28, 28),
-        boxes=np.array([box for _, box in parts], np.int64).reshape(-1, 4),
+    digits = _digits(parts, lines, ink.shape, picture.size)
+    return digits, found.probabilities[order]
+
+
+def _binarized(picture: Upright) -> Iterator[NDArray[np.float32]]:
+    """Yield the ink of a picture at a low resolution, then at a higher one."""
+    for longest_side in RESOLUTIONS:
+        yield find_ink(picture.colours(longest_side))
+        if max(picture.image.size) <= longest_side:
+            break
+
+
+def _digits(
+    parts: Sequence[tuple[NDArray[np.float32], Box] | None],
+    lines: list[list[int]],
+    shape: tuple[int, ...],
+    size: tuple[int, int],
+) -> Digits:
+    """Return the parts of the ink that the text lines name, in reading order."""
+    chosen = [part for line in lines for number in line if (part := parts[number])]
+    images = [as_mnist(ink) for ink, _ in chosen]
+    boxes = np.array([box for _, box in chosen], np.float64).reshape(-1, 4)
+    scale = np.tile(np.divide(size, shape[::-1]), 2)
+    return Digits(
+        images=np.array(images, np.uint8).reshape(-1, 28, 28),
+        boxes=np.rint(boxes * scale).astype(np.int64),
         lines=np.repeat(np.arange(len(lines)), [len(line) for line in lines]),
-        probabilities=found.probabilities[order],
     )
 
 

@@ -1,4 +1,4 @@
-"""How much ink there is at each place of a picture, whatever light fell on it."""
+"""Binarize a picture: separate ink from paper under any light."""
 
 import math
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from scipy import ndimage
 
 Floats = NDArray[np.float32]
 
-# Widths, as parts of the shorter side, below which something dark is taken for ink
-# and above which for a shadow. The first that tells them apart well is taken.
+# Widths, as parts of the shorter side, below which something dark is ink and above
+# which it is a shadow. The first that separates them well is taken.
 WINDOWS = (1.0, 0.25, 0.12, 0.06)
 # In pixels: a narrower window would hollow out the strokes of small pictures.
 NARROWEST = 6
@@ -26,13 +26,12 @@ TABLE, PHOTO = 0.25, 200
 COARSE = 100
 # Pixels from which the levels of paper and ink are found.
 SAMPLE = 100_000
-# Ink that darkens paper by less is not told from paper, nor is less than this many
-# standard deviations of the noise.
+# Ink darkens paper by at least this, and by so many standard deviations of its noise.
 FAINTEST, NOISES = 0.03, 5.0
 
 
 class Levels(NamedTuple):
-    """What paper and ink absorb, and the part of the variance that this explains."""
+    """Absorption of paper and ink, and the part of the variance that it explains."""
 
     paper: float
     ink: float
@@ -45,27 +44,32 @@ def find_ink(colours: Floats) -> Floats:
     Blank pictures give 0 everywhere.
     """
     grey = _project(colours)
-    # Two levels are as well found from a sample, spread over all the picture.
+    coarse = _coarse(grey)
+    # The levels are found in a sample, spread over all the picture.
     step = max(1, math.isqrt(grey.size // SAMPLE))
-    best, levels = grey, Levels(0, 0, 0)
+    sample = grey[::step, ::step]
+    best, levels = coarse, Levels(0, 0, 0)
     for window in WINDOWS:
         if levels.explained and window * min(grey.shape) < NARROWEST:
             break
-        absorbed = 1 - grey / _paper(grey, window)
-        found = _two_levels(absorbed[::step, ::step])
-        if window == 1 and _is_table(absorbed > (found.paper + found.ink) / 2):
+        paper = _paper(coarse, window)
+        absorbed = 1 - sample / _resized(paper, sample.shape)
+        found = _two_levels(absorbed)
+        if window == 1 and min(grey.shape) > PHOTO and _is_table(absorbed, found):
             continue
         if found.explained > levels.explained + (BETTER if levels.explained else 0):
-            best, levels = absorbed, found
+            best, levels = paper, found
     if not levels.explained:
         return np.zeros_like(grey)
-    return np.clip((best - levels.paper) / (levels.ink - levels.paper), 0, 1)
+    absorbed = 1 - grey / _resized(best, grey.shape)
+    return np.clip((absorbed - levels.paper) / (levels.ink - levels.paper), 0, 1)
 
 
-def _is_table(dark: NDArray[np.bool_]) -> bool:
-    """Return whether dark pixels are what a sheet lies on, or a shadow, in a photo."""
+def _is_table(absorbed: Floats, levels: Levels) -> bool:
+    """Return whether the dark pixels of a photo are a table, or a shadow."""
+    dark = absorbed > (levels.paper + levels.ink) / 2
     border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
-    return min(dark.shape) > PHOTO and float(border.mean()) > TABLE
+    return float(border.mean()) > TABLE
 
 
 def _coarse(image: Floats) -> Floats:
@@ -104,27 +108,28 @@ def _project(colours: Floats) -> Floats:
     return np.asarray(colours @ axis - axis[axis < 0].sum(), dtype=np.float32)
 
 
-def _paper(grey: Floats, window: float) -> Floats:
+def _paper(coarse: Floats, window: float) -> Floats:
     """Return what the paper alone would look like: a grey closing, smoothed.
 
     A closing fills what is dark and narrower than the window, and leaves edges of
     wider shadows where they are.
     """
-    coarse = _coarse(grey)
     if window == 1:
-        return np.full_like(grey, max(float(coarse.max()), 1 / 255))
+        return np.full((1, 1), max(float(coarse.max()), 1 / 255), np.float32)
     size = max(3, int(min(coarse.shape) * window) | 1)
     paper = ndimage.minimum_filter(ndimage.maximum_filter(coarse, size), size)
-    paper = ndimage.uniform_filter(paper, max(1, size // 3))
-    if paper.shape != grey.shape:
-        paper = np.asarray(
-            Image.fromarray(paper).resize(grey.shape[::-1], Image.Resampling.BILINEAR)
-        )
-    return np.maximum(paper, 1 / 255)
+    return np.maximum(ndimage.uniform_filter(paper, max(1, size // 3)), 1 / 255)
+
+
+def _resized(paper: Floats, shape: tuple[int, ...]) -> Floats:
+    if paper.shape in (shape, (1, 1)):
+        return paper
+    size = shape[1], shape[0]
+    return np.asarray(Image.fromarray(paper).resize(size, Image.Resampling.BILINEAR))
 
 
 def _two_levels(absorbed: Floats) -> Levels:
-    """Return the mean levels of paper and ink; all 0 where there is no ink.
+    """Return the mean levels of paper and ink; all 0 without ink.
 
     The threshold is that of Ridler and Calvard (1978), halfway between the means of
     what is above and below: where Otsu's (1979) is, too.

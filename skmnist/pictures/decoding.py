@@ -1,4 +1,4 @@
-"""A picture, from wherever it comes, as upright colours from 0 to 1."""
+"""Decode a picture, upright, to colours from 0 to 1."""
 
 import base64
 import io
@@ -15,8 +15,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from skmnist._io import reading
 
-# The longer side, in pixels, of what is worked on. A digit a thirtieth as high as
-# the picture still has twice the pixels of MNIST's; what is larger only takes longer.
+# Pixels along the longer side, to which larger pictures are reduced. A digit whose
+# height is a thirtieth of the picture's still has twice the pixels of MNIST's.
 LONGEST_SIDE = 1200
 
 # Text that is a picture in base64 rather than a path.
@@ -28,39 +28,47 @@ ACCEPTED = (
 )
 
 
-@dataclass(frozen=True)
-class Colours:
-    """An upright picture, shrunk where it was large.
+@dataclass(frozen=True, eq=False)
+class Upright:
+    """An upright picture, reduced if it was large.
 
     Attributes
     ----------
-    values : ndarray of shape (height, width, 3), dtype float32
-        Red, green and blue from 0 to 1.
+    image : Image
+        8-bit colours, with an alpha channel where the picture had one.
     size : tuple of int
-        Width and height of the upright picture before it was shrunk, in pixels.
+        Width and height of the upright picture before it was reduced, in pixels.
+    name : str
+        Name for messages.
     """
 
-    values: NDArray[np.float32]
+    image: Image.Image
     size: tuple[int, int]
+    name: str = "the picture"
+
+    def colours(self, longest_side: int = LONGEST_SIDE) -> NDArray[np.float32]:
+        """Return the colours from 0 to 1 of shape (h, w, 3), on opaque paper."""
+        return _on_paper(_reduced(self.image, _fitting(self.image.size, longest_side)))
 
 
 Picture: TypeAlias = (
-    str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[np.generic] | Colours
+    str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[np.generic] | Upright
 )
 
 
-def read_colours(picture: Picture) -> Colours:
-    """Read a picture: turned as its EXIF tag says, shrunk, laid on paper."""
-    if isinstance(picture, Colours):
+def read_picture(picture: Picture) -> Upright:
+    """Decode a picture: turned as its EXIF tag says, reduced if it is large."""
+    if isinstance(picture, Upright):
         return picture
     if isinstance(picture, np.ndarray):
-        return _shrunk(_image_from_array(picture))
+        image = _image_from_array(picture)
+        return Upright(_reduced(image, _fitting(image.size)), image.size)
     if isinstance(picture, Image.Image):
-        return _from_image(picture, "The image")
+        return _from_image(picture, "the image")
     if isinstance(picture, str):
         if picture.startswith("data:"):
             with reading("the data URL cannot be decoded"):
-                return read_colours(_from_data_url(picture))
+                return read_picture(_from_data_url(picture))
         _check_path(picture)
     if not (isinstance(picture, str | os.PathLike) or hasattr(picture, "read")):
         raise TypeError(f"A picture must be {ACCEPTED}, got {type(picture).__name__}.")
@@ -109,40 +117,38 @@ def _opened(file: str | os.PathLike[str] | IO[bytes], name: str) -> Image.Image:
     try:
         return Image.open(file)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name} is no picture that Pillow can read.") from error
+        raise ValueError(f"{name} is not a picture that Pillow can read.") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} is too large to be read safely: {error}") from error
     except Exception:
-        with reading(f"{name} is cut short or damaged"):
+        with reading(f"{name} is truncated or corrupt"):
             raise
 
 
-def _from_image(image: Image.Image, name: str) -> Colours:
-    """Decode a Pillow image no finer than needed, and turn it upright."""
+def _from_image(image: Image.Image, name: str) -> Upright:
+    """Decode a Pillow image at the size needed, and turn it upright."""
     size = image.size
     if image.format == "JPEG":
         # A JPEG can be decoded at a half, a quarter or an eighth in less time.
         image.draft("RGB", _fitting(size))
-    with reading(f"{name} is cut short or damaged"):
+    with reading(f"{name} is truncated or corrupt"):
         image.load()
         turned = image.getexif().get(0x0112, 1) >= 5
         upright = ImageOps.exif_transpose(image)
-    return _shrunk(upright, size[::-1] if turned else size)
+    size = size[::-1] if turned else size
+    return Upright(_reduced(_eight_bit(upright), _fitting(size)), size, name)
 
 
-def _fitting(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the width and height, in pixels, to shrink a picture of `size` to."""
-    factor = min(1.0, LONGEST_SIDE / max(size))
+def _fitting(
+    size: tuple[int, int], longest_side: int = LONGEST_SIDE
+) -> tuple[int, int]:
+    """Return the width and height, in pixels, to reduce a picture of `size` to."""
+    factor = min(1.0, longest_side / max(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-def _shrunk(image: Image.Image, size: tuple[int, int] | None = None) -> Colours:
-    size = size or image.size
-    image = _eight_bit(image)
-    fitting = _fitting(size)
-    if fitting != image.size:
-        image = image.resize(fitting, Image.Resampling.BOX)
-    return Colours(_on_paper(image), size)
+def _reduced(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if size == image.size else image.resize(size, Image.Resampling.BOX)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -157,7 +163,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _on_paper(image: Image.Image) -> NDArray[np.float32]:
-    """Lay a picture with transparent parts on paper that its ink stands out from."""
+    """Replace transparency by paper that the ink stands out from."""
     values = np.asarray(image, dtype=np.float32) / np.float32(255)
     if image.mode == "RGB":
         return values
@@ -192,4 +198,5 @@ def _image_from_array(array: NDArray[Any]) -> Image.Image:
         raise TypeError(
             f"A picture must be of uint8 or of floats in [0, 1], got {array.dtype}."
         )
-    return Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
+    image = Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
+    return _eight_bit(image)

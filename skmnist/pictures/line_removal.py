@@ -1,4 +1,4 @@
-"""The lines of ruled and squared paper, and of printed cells."""
+"""Find the lines of ruled and grid paper, and frames around digits."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,7 @@ def _path_lengths(mask: Mask) -> NDArray[np.int64]:
     """Return the length in columns of the longest path through each block of a row.
 
     A path opening (Heijmans, Buckley and Talbot 2005): from a block, which is full of
-    ink, a path goes on to the next column of blocks, in its row or one beside it.
+    ink, a path goes on to the next column of blocks, in its row or a neighbouring one.
     """
     h, n = mask.shape[0], mask.shape[1] // STEP
     if n == 0:

@@ -1,4 +1,4 @@
-"""Ink of one digit, as an image of MNIST's kind."""
+"""Scale and centre the ink of a digit as MNIST's digits were."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ FINE = 6
 
 
 def as_mnist(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the ink of one digit, from 0 to 1, as an image of MNIST's kind."""
+    """Return the ink of one digit, from 0 to 1, as a 28x28 image in MNIST's format."""
     fine = _resized(_cropped(ink), FINE * BOX)
     small = _resized(_cropped(_with_usual_strokes(fine)), BOX)
     return _centred(small / small.max())
@@ -37,9 +37,9 @@ def _resized(ink: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def _with_usual_strokes(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Draw ink anew with sharp edges, moved where its strokes are thin or bold.
+    """Return the ink with sharp edges, its strokes neither too thin nor too bold.
 
-    The distance of each pixel from the edge says where the edge lies after moving.
+    The edges are moved: each pixel's distance from the edge tells where it lies then.
     """
     inside = np.pad(ink > ink.max() / 2, 2 * FINE)
     depth = ndimage.distance_transform_edt(inside)
@@ -49,7 +49,7 @@ def _with_usual_strokes(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     # Across a stroke the depth rises evenly to half the width, so its mean is a fourth.
     width = 4 * float(depth[inside].mean()) - 1
     usual = float(np.clip(width, FINE * THINNEST, FINE * BOLDEST))
-    # What grows is scaled down again to fit the box.
+    # A thicker digit is scaled down again to fit the box.
     shift = (usual - width) / 2 * (1 + (usual - width) / (FINE * BOX))
     return np.clip(distance + shift + 0.5, 0, 1).astype(np.float32)
 

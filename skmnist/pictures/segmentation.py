@@ -1,4 +1,4 @@
-"""Which ink belongs to which digit, and in what order digits are read."""
+"""Connected components of ink, text lines, and the ink of each digit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,30 +9,25 @@ from scipy import ndimage
 
 from skmnist.pictures.line_removal import find_ruling
 
+Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Shape = tuple[int, ...]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-# Of the picture's sides: ink that comes from the border and stays this close to it is
-# a frame, the edge of a cell or of a table.
+# Pixels are connected along sides and corners.
+CONNECTED = np.ones((3, 3), dtype=bool)
+# A component that touches the border and lies within this part of the picture's sides
+# is a frame, or the edge of a table.
 MARGIN = 0.1
-# Ink less high than this, in heights of the writing, is a part of a digit, or nothing.
-PART = 0.4
-# The smallest part of a digit, in heights of the writing; dots are smaller.
-DOT = 0.12
-# How far the parts of a digit are apart at most, in heights: the bar of a 5, say, in
-# writing, and in a picture of which one knows that it holds a single digit.
-NEAR, NEAR_ALONE = 0.25, 0.5
-# Ink that comes from the border belongs to the writing if it is not larger than this,
-# in heights of the writing.
-LARGE = 1.5
-# How much of the lower one's height two neighbours on a line have in common.
+# Smallest fragment of a digit, and largest distance from it, in sizes of the digit.
+SMALLEST, FARTHEST = 0.12, 0.5
+# Common height of two neighbours in a text line, at least, in heights of the lower one.
 LEVEL = 0.3
 # Height in pixels of the lowest digits: lower components are specks.
 LEGIBLE = 9
 # Margin around a detected box in which its digit's ink is looked for, in its heights.
 MARGIN_OF_BOX = 0.12
-# Of a detected box's height: the height of the ink of its digit, at least.
+# Height of a digit's ink, at least, in heights of its detected box.
 FILLED = 0.5
 # Components of a page at most: the rest are specks.
 MAX_COMPONENTS = 5000
@@ -40,7 +35,7 @@ MAX_COMPONENTS = 5000
 
 @dataclass(frozen=True)
 class Component:
-    """Ink that hangs together: its numbers in the label image, its box, its area."""
+    """Connected ink: its numbers in the label image, its box and its area."""
 
     labels: tuple[int, ...]
     box: Box
@@ -55,18 +50,12 @@ class Component:
         """Return the longer side of the box."""
         return max(self.box[2] - self.box[0], self.height)
 
-    def gap(self, other: "Component") -> float:
+    def distance(self, other: "Component") -> float:
         """Return the distance between the two boxes."""
         a, b = self.box, other.box
         dx = max(a[0] - b[2], b[0] - a[2], 0)
         dy = max(a[1] - b[3], b[1] - a[3], 0)
         return float(np.hypot(dx, dy))
-
-    def overlap(self, other: "Component", axis: int) -> float:
-        """Return what the two have in common along an axis, per shorter side."""
-        a, b = self.box, other.box
-        common = min(a[axis + 2], b[axis + 2]) - max(a[axis], b[axis])
-        return common / min(a[axis + 2] - a[axis], b[axis + 2] - b[axis])
 
     def __or__(self, other: "Component") -> "Component":
         a, b = self.box, other.box
@@ -74,88 +63,92 @@ class Component:
         return Component(self.labels + other.labels, box, self.area + other.area)
 
 
-def find_components(ink: NDArray[np.float32]) -> tuple[Labels, list[Component]]:
+def find_components(ink: Floats) -> tuple[Labels, list[Component]]:
     """Return a label image of the connected components of the ink, and the components.
 
     Left out are ruled lines, frames, components along the border and, of more than
     `MAX_COMPONENTS`, the smallest ones.
     """
     mask = ink > 0.5
-    labels, n = ndimage.label(mask & ~find_ruling(mask), structure=np.ones((3, 3)))
+    labels, n = ndimage.label(mask & ~find_ruling(mask), CONNECTED)
     areas = np.bincount(labels.ravel(), minlength=n + 1)
-    if n > MAX_COMPONENTS:
-        least = np.sort(areas[1:])[-MAX_COMPONENTS]
-        areas[0] = 0
-        labels, n = ndimage.label((areas >= least)[labels], structure=np.ones((3, 3)))
-        areas = np.bincount(labels.ravel(), minlength=n + 1)
-    margin = np.bincount(_in_margin(labels), minlength=n + 1)
+    least = np.sort(areas[1:])[-MAX_COMPONENTS] if n > MAX_COMPONENTS else 0
+    in_margin = np.bincount(_margin(labels), minlength=n + 1)
     components = []
-    for label, (y, x) in enumerate(ndimage.find_objects(labels), start=1):
-        box = (x.start, y.start, x.stop, y.stop)
-        component = Component((label,), box, int(areas[label]))
-        at_border = _touches(component, mask.shape)
-        if not (at_border and margin[label] > 0.8 * component.area):
-            components.append(component)
+    for label, place in enumerate(ndimage.find_objects(labels), start=1):
+        if areas[label] >= least:
+            (top, bottom), (left, right) = ((side.start, side.stop) for side in place)
+            box = left, top, right, bottom
+            component = Component((label,), box, int(areas[label]))
+            inside = in_margin[label] <= 0.8 * areas[label]
+            if inside or not _touches_border(component, mask.shape):
+                components.append(component)
     return labels, components
 
 
-def without_rest(
-    ink: NDArray[np.float32], labels: Labels, components: list[Component]
-) -> NDArray[np.float32]:
+def without_rest(ink: Floats, labels: Labels, components: list[Component]) -> Floats:
     """Return the ink of the components alone, with the soft edges of their strokes."""
     kept = np.zeros(labels.max() + 1, dtype=bool)
     kept[[label for component in components for label in component.labels]] = True
-    rest = (ink > 0.5) & ~kept[labels]
-    return np.where(rest, 0, ink)
+    return np.where((ink > 0.5) & ~kept[labels], 0, ink)
 
 
-def _in_margin(labels: Labels) -> Labels:
+def _margin(labels: Labels) -> Labels:
     h, w = (int(MARGIN * side + 0.5) for side in labels.shape)
     margin = np.ones(labels.shape, dtype=bool)
     margin[h : labels.shape[0] - h, w : labels.shape[1] - w] = False
-    # Where a side is so short that its margin is less than a pixel, nothing is in it.
+    # A side so short that its margin is less than a pixel has none.
     return labels[margin & bool(h and w)]
 
 
-def _touches(piece: Component, shape: Shape) -> bool:
-    left, top, right, bottom = piece.box
+def _touches_border(component: Component, shape: Shape) -> bool:
+    left, top, right, bottom = component.box
     return left == 0 or top == 0 or right == shape[1] or bottom == shape[0]
 
 
-def _central(pieces: list[Component], shape: Shape) -> list[Component]:
-    """Return the pieces that the border does not cut, or that reach the centre.
-
-    A digit may fill the frame; what comes in from the border and is not what the
-    picture was taken of, is not.
-    """
+def _central(components: list[Component], shape: Shape) -> list[Component]:
+    """Return the components that the border does not cut, or that reach the centre."""
     y, x = shape[0] / 2, shape[1] / 2
     central = [
-        piece
-        for piece in pieces
-        if not _touches(piece, shape)
-        or (piece.box[0] < x < piece.box[2] and piece.box[1] < y < piece.box[3])
+        component
+        for component in components
+        if not _touches_border(component, shape)
+        or (
+            component.box[0] < x < component.box[2]
+            and component.box[1] < y < component.box[3]
+        )
     ]
-    return central or pieces
+    return central or components
 
 
-def one_digit(pieces: list[Component], shape: Shape) -> Component | None:
-    """Return the most prominent piece, with the parts near it."""
-    if not pieces:
+def find_one(ink: Floats) -> tuple[Floats, Box] | None:
+    """Return the ink of the most prominent digit, and its box; None without ink."""
+    labels, components = find_components(ink)
+    if not components:
         return None
-    main = max(_central(pieces, shape), key=lambda piece: _prominence(piece, shape))
-    size, least = main.size, DOT**2 * main.area
-    for piece in sorted((p for p in pieces if p is not main), key=main.gap):
-        near = main.gap(piece) < NEAR_ALONE * size
-        if near and piece.size <= size and piece.area >= least:
-            main |= piece
-    return main
+
+    def prominence(component: Component) -> float:
+        left, top, right, bottom = component.box
+        x, y = (left + right) / ink.shape[1] - 1, (top + bottom) / ink.shape[0] - 1
+        return component.size * (1 - max(abs(x), abs(y)))
+
+    digit = max(_central(components, ink.shape), key=prominence)
+    size, least = digit.size, SMALLEST**2 * digit.area
+    rest = [component for component in components if component is not digit]
+    for part in sorted(rest, key=digit.distance):
+        near = digit.distance(part) < FARTHEST * size
+        if near and part.size <= size and part.area >= least:
+            digit |= part
+    return _cut_out(ink, labels, digit), digit.box
 
 
-def _prominence(piece: Component, shape: Shape) -> float:
-    """Return how likely a picture is about a piece: large, and in the middle."""
-    left, top, right, bottom = piece.box
-    x, y = (left + right) / shape[1] - 1, (top + bottom) / shape[0] - 1
-    return piece.size * (1 - max(abs(x), abs(y)))
+def _cut_out(ink: Floats, labels: Labels, component: Component) -> Floats:
+    """Return the ink of a component within its box, with a pixel around it."""
+    left, top, right, bottom = component.box
+    own = np.isin(labels[top:bottom, left:right], component.labels)
+    around = np.pad(ink, 1)[top : bottom + 2, left : right + 2]
+    # The soft edge of a stroke lies just outside of the component.
+    return np.where(ndimage.binary_dilation(np.pad(own, 1), CONNECTED), around, 0)
 
 
 def typical_height(components: list[Component], shape: Shape) -> float:
@@ -167,7 +160,7 @@ def typical_height(components: list[Component], shape: Shape) -> float:
     return order[int(np.searchsorted(total, total[-1] / 2))].height
 
 
-def text_lines(boxes: NDArray[np.float32], numbers: list[int]) -> list[list[int]]:
+def text_lines(boxes: Floats, numbers: list[int]) -> list[list[int]]:
     """Return the numbers of the boxes on each text line, in reading order.
 
     A line is followed from left to right, so it may rise or fall.
@@ -188,21 +181,9 @@ def text_lines(boxes: NDArray[np.float32], numbers: list[int]) -> list[list[int]
     return sorted(lines, key=lambda line: boxes[line, 1::2].mean())
 
 
-def cut_out(
-    ink: NDArray[np.float32], labels: Labels, component: Component
-) -> NDArray[np.float32]:
-    """Return the ink of a component within its box, with a pixel around it."""
-    left, top, right, bottom = component.box
-    own = np.zeros((bottom - top + 2, right - left + 2), dtype=bool)
-    own[1:-1, 1:-1] = np.isin(labels[top:bottom, left:right], component.labels)
-    around = np.pad(ink, 1)[top : bottom + 2, left : right + 2]
-    # The soft edge of a stroke lies just outside of the component.
-    return np.where(ndimage.binary_dilation(own, np.ones((3, 3))), around, 0)
-
-
 def ink_of_digits(
-    ink: NDArray[np.float32], labels: Labels, boxes: NDArray[np.float32]
-) -> Iterator[tuple[NDArray[np.float32], Box] | None]:
+    ink: Floats, labels: Labels, boxes: Floats
+) -> Iterator[tuple[Floats, Box] | None]:
     """Yield the ink of each detected digit and its box, or None where it has no ink.
 
     A component that lies almost all in the box of one digit is that digit's. Of a
@@ -215,11 +196,8 @@ def ink_of_digits(
     halves = np.maximum((boxes[:, 2:] - boxes[:, :2]) / 2, 1)
     for number, box in enumerate(boxes):
         margin = MARGIN_OF_BOX * (box[3] - box[1]) + 1
-        left, top = (max(int(side - margin), 0) for side in box[:2])
-        right, bottom = (
-            min(int(box[2] + margin) + 1, w),
-            min(int(box[3] + margin) + 1, h),
-        )
+        left, top = np.maximum(box[:2] - margin, 0).astype(int)
+        right, bottom = np.minimum(box[2:] + margin + 1, (w, h)).astype(int)
         place = np.s_[top:bottom, left:right]
         part = labels[place]
         y, x = np.mgrid[place] + 0.5
@@ -240,11 +218,7 @@ def ink_of_digits(
         if not len(rows) or np.ptp(rows) + 1 < FILLED * (box[3] - box[1]):
             yield None
             continue
-        soft = ndimage.binary_dilation(own, np.ones((3, 3))) & ((part == 0) | own)
-        tight = (
-            left + int(columns[0]),
-            top + int(rows[0]),
-            left + int(columns[-1]) + 1,
-            top + int(rows[-1]) + 1,
-        )
+        soft = ndimage.binary_dilation(own, CONNECTED) & ((part == 0) | own)
+        (x0, x1), (y0, y1) = columns[[0, -1]] + left, rows[[0, -1]] + top
+        tight = int(x0), int(y0), int(x1) + 1, int(y1) + 1
         yield np.pad(np.where(soft, ink[place], 0), 1), tight

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmnist.pictures.decoding import Picture, read_colours
+from skmnist.pictures.decoding import Picture, read_picture
 from skmnist.plots.axes import BLUE, ORANGE, import_pyplot
 from skmnist.reading import Reading, read_digits
 
@@ -79,9 +79,9 @@ class PictureDisplay:
         **options
             Parameters of :meth:`plot`.
         """
-        colours = read_colours(picture)
-        reading = read_digits(colours, estimator=estimator)
-        return cls.from_reading(reading, colours, **options)
+        upright = read_picture(picture)
+        reading = read_digits(upright, estimator=estimator)
+        return cls.from_reading(reading, upright, **options)
 
     @classmethod
     def from_reading(cls, reading: Reading, picture: Picture, **options: Any) -> Self:
@@ -90,7 +90,7 @@ class PictureDisplay:
         The parameters are those of :meth:`from_estimator` otherwise.
         """
         return cls(
-            read_colours(picture).values,
+            read_picture(picture).colours(),
             reading.boxes,
             reading.labels,
             confidence=reading.confidence,
