@@ -194,13 +194,35 @@ def print_reliability(found):
     ranges = [f"{low} to {high}" for low, high in pairwise(BINS)]
     print_row("confidence", *ranges, header=True)
     for kind, results in {"all": list(chain(*found.values())), **found}.items():
-        confidence = [value for result in results for value in result.confidence]
-        pairs = [pair for result in results for pair in result.pairs if pair[1]]
-        right = [float(expected == read) for expected, read in pairs]
+        confidence, right = judge(results)
         numbers = np.histogram(confidence, BINS)[0]
         shares = np.histogram(confidence, BINS, weights=right)[0] / numbers.clip(1)
         cells = zip(numbers, shares, strict=True)
         print_row(kind, *(f"{n} ({share:.3f})" if n else "0" for n, share in cells))
+
+
+def judge(results):
+    """Return the confidence of each digit that was read, and 1.0 or 0.0: right or not."""
+    confidence = [value for result in results for value in result.confidence]
+    pairs = [pair for result in results for pair in result.pairs if pair[1]]
+    return confidence, [float(expected == read) for expected, read in pairs]
+
+
+def draw_reliability(found, file):
+    """Draw the share of right labels over the confidence, in tenths."""
+    import matplotlib.pyplot as plt
+
+    confidence, right = judge(list(chain(*found.values())))
+    bins = np.linspace(0, 1, 11)
+    numbers = np.histogram(confidence, bins)[0]
+    shares = np.histogram(confidence, bins, weights=right)[0] / numbers.clip(1)
+    figure, axes = plt.subplots(figsize=(4.5, 4), layout="constrained")
+    axes.bar(bins[:-1], shares, 0.1, align="edge", edgecolor="white")
+    for left, share, number in zip(bins, shares, numbers, strict=False):
+        axes.text(left + 0.05, share + 0.01, number, ha="center", fontsize=8)
+    axes.plot([0, 1], [0, 1], "k--", linewidth=1)
+    axes.set(xlabel="confidence", ylabel="share of right labels", xlim=(0, 1))
+    figure.savefig(file, dpi=150)
 
 
 def print_preparations(model, results):
@@ -228,6 +250,7 @@ def main():
     parser.add_argument("--model", help="from fit --save; default: the bundled model")
     parser.add_argument("--show", action="store_true", help="list what is not exact")
     parser.add_argument("--alone", action="store_true", help="no other programs")
+    parser.add_argument("--diagram", help="write a reliability diagram here")
     args = parser.parse_args()
     estimator = load_pipeline(args.model) if args.model else None
     table = read_table(args.folder, args.kinds, args.limit)
@@ -240,6 +263,8 @@ def main():
     found = print_program("skmnist", read, table | pages)
     found = {kind: found[kind] for kind in table}
     print_reliability(found)
+    if args.diagram:
+        draw_reliability(found, args.diagram)
     if singles := list(chain(*(found[kind] for kind in table if kind in ONE_DIGIT))):
         print_preparations(estimator or load_pretrained(), singles)
     for result in chain(*found.values()) if args.show else ():
