@@ -202,7 +202,7 @@ def print_reliability(found):
 
 
 def judge(results):
-    """Return the confidence of each digit that was read, and 1.0 or 0.0: right or not."""
+    """Return the confidence of each digit that was read, and whether it is right."""
     confidence = [value for result in results for value in result.confidence]
     pairs = [pair for result in results for pair in result.pairs if pair[1]]
     return confidence, [float(expected == read) for expected, read in pairs]
