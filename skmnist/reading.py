@@ -145,6 +145,11 @@ def read_digits(
         if ``single=True`` and it is blank; or if `estimator` is not a classifier with
         probabilities.
 
+    Warns
+    -----
+    UserWarning
+        If more than 400 digits were detected: the least certain ones are left out.
+
     Examples
     --------
     >>> import numpy as np

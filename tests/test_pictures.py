@@ -503,6 +503,17 @@ def test_read_digits_adversarial_picture_has_few_digits(picture):
     assert len(read_digits(picture(np.random.default_rng(0)))) <= 200
 
 
+def test_read_digits_too_many_digits_warns_and_reads_the_most_certain(hand):
+    images = np.pad(
+        hand[0][0][:450].reshape(15, 30, 28, 28), ((0, 0), (0, 0), (4, 4), (4, 4))
+    )
+    page = 255 - images.transpose(0, 2, 1, 3).reshape(15 * 36, 30 * 36)
+    with pytest.warns(UserWarning, match=r"4\d\d digits .* only the 400 most certain"):
+        reading = read_digits(page)
+    assert len(reading) == 400
+    assert reading.confidence.mean() > 0.9
+
+
 @pytest.fixture(scope="module")
 def wild():
     """Return other people's pictures: path, label, whether it has one digit."""

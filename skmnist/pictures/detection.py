@@ -9,6 +9,7 @@ trained by `examples/train_reader.py`.
 """
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -41,8 +42,10 @@ LEAST = 0.05
 REJECTED = 0.35
 # Text is looked at in these sizes, relative to its estimated height.
 SCALES = (0.9, 1.15)
-# Pixels of a page that the network sees at most, and cells that are merged at most.
-MAX_AREA, MAX_CELLS = 700_000, 10_000
+# Text that is less high, in pixels, is read like text of this height.
+LEAST_HEIGHT = 9
+# Of a page at most: pixels that the network sees, cells that are merged, and digits.
+MAX_AREA, MAX_CELLS, MAX_DIGITS = 700_000, 10_000, 400
 # Cells of which a convolution is computed at a time.
 BLOCK = 2048
 # Pixels around ink that the network sees, and blank pixels between two regions.
@@ -72,28 +75,43 @@ def detect(ink: Floats, height: float) -> Detections:
     boxes = [np.zeros((0, 4), np.float32)]
     probabilities = [np.zeros((0, 11), np.float32)]
     for relative in SCALES:
-        scale = relative * HEIGHT / height
-        scale = min(scale, math.sqrt(MAX_AREA / ink.size))
-        size = [max(1, round(n * scale)) for n in ink.shape[::-1]]
-        scaled = Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR)
-        page = np.pad(np.asarray(scaled), MARGIN)
-        for region in regions(page > 0.2):
-            found, p = detect_in(page[region])
-            corner = region[1].start - MARGIN, region[0].start - MARGIN
-            relative_to_page = (found + np.tile(corner, 2)) / np.tile(size, 2)
-            boxes.append(relative_to_page.astype(np.float32))
+        scale = relative * HEIGHT / max(height, LEAST_HEIGHT)
+        page, parts = scaled(ink, scale)
+        area = sum(page[part].size for part in parts)
+        if area > MAX_AREA:
+            page, parts = scaled(ink, scale * math.sqrt(MAX_AREA / area))
+        h, w = (n - 2 * MARGIN for n in page.shape)
+        for part in parts:
+            found, p = detect_in(page[part])
+            corner = part[1].start - MARGIN, part[0].start - MARGIN
+            boxes.append((found + np.tile(corner, 2)) / (w, h, w, h))
             probabilities.append(p)
     everywhere = np.concatenate(boxes) * np.tile(ink.shape[::-1], 2)
     merged = suppress(everywhere.astype(np.float32), np.concatenate(probabilities))
-    digits = merged.probabilities[:, 10] < REJECTED
+    digits = np.flatnonzero(merged.probabilities[:, 10] < REJECTED)
+    if len(digits) > MAX_DIGITS:
+        warnings.warn(
+            f"{len(digits)} digits were detected; only the {MAX_DIGITS} most certain"
+            " ones are read. Crop the picture to read the others.",
+            UserWarning,
+            stacklevel=4,
+        )
+    digits = digits[:MAX_DIGITS]
     return Detections(merged.boxes[digits], merged.probabilities[digits])
 
 
-def regions(mask: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
-    """Yield the parts of a page that hold ink, parted by blank rows and columns."""
-    for rows in _runs(np.asarray(mask.any(axis=1))):
-        for columns in _runs(np.asarray(mask[rows].any(axis=0))):
-            yield rows, columns
+def scaled(ink: Floats, scale: float) -> tuple[Floats, list[tuple[slice, slice]]]:
+    """Return scaled ink with a margin, and its parts between blank rows and columns."""
+    h, w = (max(1, round(n * scale)) for n in ink.shape)
+    image = Image.fromarray(ink).resize((w, h), Image.Resampling.BILINEAR)
+    page = np.pad(np.asarray(image), MARGIN)
+    mask = page > 0.2
+    parts = [
+        (rows, columns)
+        for rows in _runs(np.asarray(mask.any(axis=1)))
+        for columns in _runs(np.asarray(mask[rows].any(axis=0)))
+    ]
+    return page, parts
 
 
 def _runs(filled: NDArray[np.bool_]) -> Iterator[slice]:
