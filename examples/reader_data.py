@@ -170,7 +170,7 @@ class Page:
         """Write one line of something."""
         rng = self.rng
         style = rng.choice(6, p=[0.33, 0.17, 0.18, 0.14, 0.12, 0.06])
-        shear = rng.normal(0, 0.15)
+        shear = rng.normal(0, 0.2)
         strength = 1.0 if rng.random() < 0.8 else rng.uniform(0.45, 1)
         source = rng.choice(3, p=[0.76, 0.18, 0.06])
         writer = Writer(self, height, base, start, end, shear, strength, source)
@@ -306,7 +306,7 @@ class Page:
             noise = rng.normal(0, rng.uniform(0.02, 0.15), ink.shape)
             ink = ink + ndimage.gaussian_filter(noise, rng.uniform(0, 0.8))
         ink = np.clip(ink, 0, 1)
-        if rng.random() < 0.12:  # cut by the edge of the picture
+        if rng.random() < 0.2:  # cut by the edge of the picture
             side = rng.integers(4)
             n = int(rng.integers(1, 10))
             [ink[:n], ink[-n:], ink[:, : 2 * n], ink[:, -2 * n :]][side][...] = 0
@@ -400,7 +400,10 @@ class Writer:
         self.jitter = 0 if source == 2 else 1
         # The pen: thinner or thicker than that of the source, or the same.
         self.pen = rng.choice([-1, 0, 1], p=[0.3, 0.4, 0.3])
-        self.bare_ones = rng.random() < 0.35
+        self.wide = math.exp(rng.normal(0, 0.12))
+        # How a 1 is written: as in the source, as a stroke, or with a flag.
+        self.ones = rng.choice(["", "|", "1"], p=[0.4, 0.25, 0.35])
+        self.crossed = rng.random() < 0.3  # a 7 has a bar
 
     def gap(self):
         """Return the free pixels between the ink of neighbours; negative: overlap."""
@@ -450,8 +453,8 @@ class Writer:
         rng = self.rng
         if label is None:
             label = int(rng.integers(10))
-        if label == 1 and self.bare_ones and size == 1 and rng.random() < 0.7:
-            self.mark("1", label, gap)
+        if label == 1 and self.ones and size == 1 and rng.random() < 0.8:
+            self.mark(self.ones, label, gap)
             return
         height = self.height * size
         base = (
@@ -461,14 +464,14 @@ class Writer:
         )
         if self.source == 0:
             image = with_pen(self.bank.digit(label, rng), self.pen)
-            scale = height / 40 * math.exp(rng.normal(0, 0.09))
+            scale = height / 40 * math.exp(rng.normal(0, 0.11))
             glyph = distort(
                 image,
                 rng,
                 scale,
                 rng.normal(0, 0.08),
                 self.shear + rng.normal(0, 0.06),
-                math.exp(rng.normal(0, 0.1)),
+                self.wide * math.exp(rng.normal(0, 0.1)),
             )
             top = base - height / 2 - glyph.shape[0] / 2
         else:
@@ -482,10 +485,17 @@ class Writer:
                 0.5 * (math.exp(rng.normal(0, 0.04)) if self.jitter else 1),
                 self.jitter * rng.normal(0, 0.05),
                 self.jitter * (self.shear + rng.normal(0, 0.04)),
-                math.exp(rng.normal(0, 0.08)),
+                self.wide * math.exp(rng.normal(0, 0.08)),
             )
             top = base - up / 2
+        before = len(self.page.boxes)
         self.put(glyph, top, label, gap)
+        if label == 7 and self.crossed and len(self.page.boxes) > before:
+            left, top, right, bottom, _ = self.page.boxes[-1]
+            y = top + (bottom - top) * rng.uniform(0.42, 0.62)
+            x0 = left + (right - left) * rng.uniform(0.0, 0.3)
+            x1 = left + (right - left) * rng.uniform(0.75, 1.0)
+            self.bar(x0, y, x1, y + rng.normal(0, 1))
 
     def text(self, text, size=1.0, raised=0.0, gap=None, font=None):
         """Write text that holds no digit."""
@@ -505,6 +515,16 @@ class Writer:
         glyph = distort(image, rng, 0.5, angle, shear, math.exp(rng.normal(0, 0.15)))
         self.put(glyph, self.base - raised * self.height - up / 2, None, gap)
 
+    def letter(self, size=1.0, gap=None):
+        """Write a letter that was distorted as digits are."""
+        rng = self.rng
+        image = with_pen(self.bank.letter(rng), self.pen)
+        angle, shear = rng.normal(0, 0.1), self.shear + rng.normal(0, 0.06)
+        scale = self.height * size / 40
+        glyph = distort(image, rng, scale, angle, shear, math.exp(rng.normal(0, 0.1)))
+        middle = self.base - self.height * rng.uniform(0.3, 0.5)
+        self.put(glyph, middle - glyph.shape[0] / 2, None, gap)
+
     def mark(self, kind, label=None, gap=None):
         """Draw a sign with a pen: point, comma, dash, plus, equals, slash, times, 1."""
         rng, h = self.rng, self.height
@@ -520,9 +540,14 @@ class Writer:
             pen_on.line(list(ends + c), 255, pen)
 
         r = rng.uniform(0.7, 1.3)
-        if kind == "1":
-            tilt = rng.normal(0, 0.05) + 0.4 * self.shear
-            stroke(-tilt, -0.5 * min(r, 1.1), tilt, 0.5)
+        if kind in "|1":
+            tilt = rng.normal(0, 0.05) - 0.5 * self.shear
+            stroke(-tilt, 0.5, tilt, -0.5)
+            if kind == "1":
+                x = tilt - rng.uniform(0.1, 0.45)
+                stroke(tilt, -0.5, x, -0.5 + rng.uniform(0.08, 0.7))
+                if rng.random() < 0.15:
+                    stroke(-tilt - 0.2, 0.5, -tilt + 0.2, 0.5)
         elif kind == ".":
             y = c + h - pen / 2 - rng.uniform(0, 0.2) * h
             a = pen * rng.uniform(0.5, 1.1)
@@ -578,6 +603,17 @@ class Writer:
                 )
         glyph = np.asarray(image.resize((n // 2, n // 2), Image.Resampling.BOX))
         self.put(glyph, self.base - self.height / 2 - n / 4, label, gap)
+
+    def bar(self, x0, y0, x1, y1):
+        """Draw a straight stroke on the page, in its pixels."""
+        left, top = int(x0) - 4, int(min(y0, y1)) - 4
+        w, h = int(x1 - x0) + 10, int(abs(y1 - y0)) + 10
+        image = Image.new("L", (3 * w, 3 * h))
+        ends = [3 * (x0 - left), 3 * (y0 - top), 3 * (x1 - left), 3 * (y1 - top)]
+        pen = max(2, round(3 * self.height * self.rng.uniform(0.05, 0.12)))
+        ImageDraw.Draw(image).line(ends, 255, pen)
+        glyph = np.asarray(image.resize((w, h), Image.Resampling.BOX))
+        self.page.place(glyph, left, top, self.strength)
 
     def join(self, first, second):
         """Draw a stroke from the top of a digit to that of the next."""
@@ -657,8 +693,10 @@ class Writer:
                 font = str(rng.choice(self.bank.handwritten))
                 size = rng.uniform(0.8, 1.4)
                 gap = self.height * rng.uniform(0.05, 0.4)
-                if unknown == "x" and rng.random() < 0.7:
+                if unknown == "x" and rng.random() < 0.6:
                     self.mark("X")
+                elif rng.random() < 0.4:
+                    self.letter(rng.uniform(0.6, 1.1), gap)
                 else:
                     self.text(unknown, size, gap=gap, font=font)
                 if rng.random() < 0.5:
@@ -699,7 +737,9 @@ class Writer:
         rng = self.rng
         while self.x < self.end:
             roll = rng.random()
-            if roll < 0.45:
+            if roll < 0.25:
+                self.letter(rng.uniform(0.6, 1.3))
+            elif roll < 0.45:
                 letter = str(rng.choice(list(LETTERS + GREEK)))
                 if letter not in AMBIGUOUS or rng.random() < 0.15:
                     font = str(rng.choice(self.bank.handwritten))
@@ -721,8 +761,11 @@ class Writer:
         rng = self.rng
         while self.x < self.end:
             for _ in range(rng.integers(2, 9)):
-                if rng.random() < 0.65:
+                roll = rng.random()
+                if roll < 0.65:
                     self.digit()
+                elif roll < 0.8:
+                    self.letter()
                 else:
                     letter = str(rng.choice(list(LETTERS)))
                     if letter not in AMBIGUOUS:
@@ -766,6 +809,26 @@ class Bank:
         X = np.rint(255 * np.clip(distort_images(X, draw(rng, n)), 0, 1))
         X, y = X.astype(np.uint8).reshape(n, 28, 28), self.y[chosen]
         self.by_label = [X[y == label] for label in range(10)]
+        self.letters = self.draw_letters(rng, max(n // 10, 100))
+
+    def draw_letters(self, rng, n):
+        """Return n handwritten letters in MNIST's format, distorted."""
+        known = [c for c in LETTERS + GREEK if c not in AMBIGUOUS]
+        images = np.zeros((n, 28, 28), np.uint8)
+        for image in images:
+            font, character = str(rng.choice(self.handwritten)), str(rng.choice(known))
+            if has_glyph(font, character) and (drawn := render(font, character, 60)):
+                glyph, _ = drawn
+                factor = 20 / max(glyph.size)
+                w, h = (max(1, round(factor * side)) for side in glyph.size)
+                top, left = (28 - h) // 2, (28 - w) // 2
+                image[top : top + h, left : left + w] = glyph.resize((w, h))
+        X = images.reshape(n, -1) / np.float32(255)
+        X = np.rint(255 * np.clip(distort_images(X, draw(rng, n)), 0, 1))
+        return X.astype(np.uint8).reshape(n, 28, 28)
+
+    def letter(self, rng):
+        return Image.fromarray(self.letters[rng.integers(len(self.letters))])
 
     def digit(self, label, rng):
         images = self.by_label[label]

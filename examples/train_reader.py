@@ -25,7 +25,6 @@ from skmnist import fetch_mnist
 from skmnist.pictures.detection import FILE, save_network
 
 BATCH_SIZE = 32
-RATE = 5e-3
 # MNIST's training images that are used. The others are for experiments.
 N_TRAIN = 55_000
 # Filters, kernel, strides and dilation of each convolution.
@@ -159,6 +158,8 @@ def main():
     parser.add_argument("--fonts", default="fonts", help="folder for the fonts")
     parser.add_argument("--chunks", type=int, default=180, help="of 2,048 strips each")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=5e-3, help="peak learning rate")
+    parser.add_argument("--start", help="weights to start from, .weights.h5")
     parser.add_argument("--weights", help="file for the weights, .weights.h5")
     parser.add_argument("--save", action="store_true", help=f"write {FILE.name}")
     args = parser.parse_args()
@@ -178,10 +179,12 @@ def main():
     keras.utils.set_random_seed(args.seed)
     keras.config.set_dtype_policy("mixed_bfloat16")
     network = make_network()
+    if args.start:
+        network.load_weights(args.start)
     steps = 2 * n_chunks * size // BATCH_SIZE
     warmup = min(100, steps // 2)
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warmup, 0.01, warmup_target=RATE, warmup_steps=warmup
+        0.0, steps - warmup, 0.01, warmup_target=args.rate, warmup_steps=warmup
     )
     optimizer = keras.optimizers.Muon(
         rate, weight_decay=0.0, adam_weight_decay=0.0, exclude_layers=[FIRST, LAST]
