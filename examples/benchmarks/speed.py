@@ -27,7 +27,7 @@ import numpy as np
 
 from skmnist import fetch_mnist, flatten_and_scale
 
-# What Keras is given to be fast.
+# Options of `compile` for each way to run Keras.
 KERAS = {
     "Keras": {},
     "Keras, compiled": {"steps_per_execution": 64, "jit_compile": True},
