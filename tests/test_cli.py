@@ -59,11 +59,6 @@ def run(environment, *args):
     return process.returncode, output.splitlines(), errors
 
 
-def messages(errors):
-    """Return the lines of standard error that are not TensorFlow's or Keras'."""
-    return [line for line in errors.splitlines() if line.startswith("skmnist: ")]
-
-
 def call(capsys, *args):
     """Run a command in this process: exit code, lines of output, lines of errors."""
     code = main([str(arg) for arg in args])
@@ -208,12 +203,39 @@ def test_fit_prints_each_epoch_and_the_accuracy(fitted):
     assert len([line for line in lines if EPOCH.search(line)]) == 3
     assert "parameters: 52,650" in lines
     assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.8
-    looking, instead, saved = messages(errors)
+    # TensorFlow's log is not among them.
+    looking, keras, instead, saved = errors.splitlines()
     assert looking.startswith("skmnist: loading TensorFlow, to get MNIST")
-    assert "Downloading" in errors
+    assert "Downloading" in keras
     assert "using scikit-learn's bundled digits" in instead
     assert "--data or SKMNIST_DATA" in instead
     assert f"{file} was trained on scikit-learn's digits" in saved
+
+
+def test_filter_stderr_drops_tensorflows_log_and_shows_a_crash(environment):
+    code = """
+import os, sys
+from skmnist.cli.streams import filter_stderr
+filter_stderr()
+log = (
+    b"WARNING: All log messages before absl::InitializeLog() is called are written\\n"
+    b"I0000 00:00:1795686338.859821   18172 port.cc:153] oneDNN custom operations\\n"
+    b"2026-11-26 09:33:59.123456: I tensorflow/core/util/port.cc:153] oneDNN\\n"
+    b"E0000 00:00:1795686347.1 18172 cuda.cc:52] failed call to cuInit: (303)\\n"
+)
+os.write(2, log + b"2026 is a year\\nI say: ")
+print("from Python", file=sys.stderr)
+os.write(2, b"the CPU lacks an instruction\\n")
+os.abort()
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert sorted(done.stderr.splitlines()) == [
+        "2026 is a year",
+        "I say: the CPU lacks an instruction",
+        "from Python",
+    ]
 
 
 def test_fit_saves_the_pipeline_and_nothing_else(fitted):
@@ -227,7 +249,7 @@ def test_fit_quiet_prints_the_accuracy_only(fitted, environment):
     # With the same seed, so the same accuracy.
     options = ("--epochs", 3, "--units", 64, 32, "--seed", 1, "--quiet")
     code, lines, errors = run(environment, "fit", *options)
-    assert (code, lines, messages(errors)) == (0, fitted[1][-1:], [])
+    assert (code, lines, errors) == (0, fitted[1][-1:], "")
 
 
 def test_fit_draws_and_saves(environment, tmp_path, capsys):
@@ -285,7 +307,7 @@ def test_search_ranks_the_candidates(environment):
 def test_fit_mnist(environment):
     environment = {**environment, "SKMNIST_DATA": os.environ["SKMNIST_DATA"]}
     code, lines, errors = run(environment, "--epochs", 1, "--seed", 0)
-    assert (code, messages(errors)) == (0, [])
+    assert (code, errors) == (0, "")
     assert lines[1:3] == ["network: 784-512-512-10", "compiling the first epoch ..."]
     assert "parameters: 669,706" in lines
     assert float(ACCURACY.fullmatch(lines[-1])[1]) > 0.95

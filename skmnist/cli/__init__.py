@@ -9,7 +9,7 @@ from typing import Any
 
 from skmnist import __version__
 from skmnist.cli import commands
-from skmnist.cli.streams import complain, one_line
+from skmnist.cli.streams import complain, filter_stderr, one_line
 
 # Options that need no command.
 _GLOBAL = ("-h", "--help", "--version")
@@ -29,10 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["fit", "--epochs", "1", "--save", "no/such/folder/model.skops"])
     1
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
+    owns_process, argv = argv is None, list(sys.argv[1:] if argv is None else argv)
     if not argv or (argv[0].startswith("-") and argv[0] not in _GLOBAL):
         argv.insert(0, "fit")
     args = _make_parser().parse_args(argv)
+    if owns_process and commands.needs_tensorflow(args):
+        filter_stderr()
     try:
         code: int = args.run(args) or 0
         sys.stdout.flush()

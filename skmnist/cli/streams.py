@@ -1,7 +1,44 @@
-"""Output of the command line."""
+"""Output of the command line, and the standard error of its process."""
 
+import contextlib
+import os
 import re
+import subprocess
 import sys
+
+# Lines about the machine that TensorFlow logs from C++ at any log level: on instruction
+# sets, and on the absence of a GPU.
+_NOISE = (
+    r"[IW]\d{4} |\d{4}-\d\d-\d\d [^:]*:\d\d:.*?: [IW] |WARNING: All log messages"
+    r"|To enable the following|.*(cuInit|cu\w+ factory|computation placer)"
+)
+# Python for a process that copies other lines. It outlives a crash of this one.
+_FILTER = f"""
+import re, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+for line in sys.stdin.buffer:
+    if not re.match({_NOISE.encode()!r}, line):
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+"""
+
+
+def filter_stderr() -> None:
+    """Drop TensorFlow's log from this process' standard error.
+
+    TF_CPP_MIN_LOG_LEVEL keeps all of it. Text of Python does not pass the filter.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    with contextlib.suppress(OSError):  # No process, or no standard error.
+        errors = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        read, write = os.pipe()
+        command = [sys.executable, "-ISc", _FILTER]
+        subprocess.Popen(command, stdin=read, stdout=errors)
+        os.dup2(write, 2)
+        os.close(read)
+        os.close(write)
+        sys.stderr = errors
 
 
 def say(text: str) -> None:
