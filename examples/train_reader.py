@@ -160,6 +160,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=5e-3, help="peak learning rate")
     parser.add_argument("--start", help="weights to start from, .weights.h5")
+    parser.add_argument("--stop", type=int, help="stop after so many chunks were seen")
     parser.add_argument("--weights", help="file for the weights, .weights.h5")
     parser.add_argument("--save", action="store_true", help=f"write {FILE.name}")
     args = parser.parse_args()
@@ -194,12 +195,15 @@ def main():
     test = next(drawn)
     for i, (strips, targets) in enumerate(drawn, start=1):
         loss = network.fit(strips, targets, BATCH_SIZE, verbose=0).history["loss"][0]
-        if i % 10 == 0 or i == 2 * n_chunks:
+        last = i in (args.stop, 2 * n_chunks)
+        if i % 10 == 0 or last:
             minutes = (time.perf_counter() - start) / 60
             print(f"{i}: loss {loss:.4f}, {minutes:.0f} min; test strips:", end=" ")
             print(describe(network, *test), flush=True)
             if args.weights:
                 network.save_weights(args.weights)
+        if last:
+            break
     if args.save:
         kernels = [
             layer.kernel.numpy().reshape(layer.kernel_shape)
