@@ -23,6 +23,9 @@ from sklearn.neural_network import MLPClassifier
 from skmnist import read_digits
 from skmnist.app import serve
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def server():

@@ -9,6 +9,9 @@ from scipy import ndimage
 from skmnist.training import augmentation
 from skmnist.training.augmentation import distort, draw
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 SIDES = (8, 28, 32)
 A, B, R, K, ROW, COLUMN = range(6)
 

@@ -14,6 +14,9 @@ from sklearn.exceptions import NotFittedError
 from skmnist import make_pipeline
 from skmnist._keras import assign, state_variables
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def trained(rows):

@@ -16,6 +16,9 @@ from sklearn.model_selection import GridSearchCV
 
 from skmnist import make_pipeline
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 try:
     from sklearn import callback
 except ImportError:

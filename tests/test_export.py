@@ -22,6 +22,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skmnist import MNISTClassifier, flatten_and_scale, make_pipeline, to_sklearn
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 # A label for each of the ten digits.
 LABELS = {
     "ints": np.arange(10, dtype=np.uint8),

@@ -12,6 +12,9 @@ from scipy.special import erf
 
 from skmnist.network import build_network, predict_proba
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 # From their definitions, in double precision.
 ACTIVATIONS = {
     "relu": lambda x: np.where(x > 0, x, 0),

@@ -28,6 +28,9 @@ from skmnist import (
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
+# Left out on other Pythons.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def _close_figures():
