@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv or (argv[0].startswith("-") and argv[0] not in _GLOBAL):
         argv.insert(0, "fit")
     args = _make_parser().parse_args(argv)
-    if owns_process and commands.needs_tensorflow(args):
+    trains = args.run in (commands.fit, commands.search)
+    if owns_process and (trains or args.model):
         filter_stderr()
     try:
         code: int = args.run(args) or 0

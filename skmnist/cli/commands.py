@@ -30,14 +30,6 @@ DIGITS = "scikit-learn's digits at 28x28"
 ERRORS = (ImportError, MemoryError, OSError, TypeError, ValueError)
 
 
-def needs_tensorflow(args: argparse.Namespace) -> bool:
-    """Return whether a command imports TensorFlow."""
-    model = getattr(args, "model", None)
-    return args.run in (fit, search) or (
-        model is not None and model.suffix == ".joblib"
-    )
-
-
 def fit(args: argparse.Namespace) -> int:
     """Train, print what Keras reports of each epoch, and test."""
     if args.save:

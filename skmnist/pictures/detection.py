@@ -61,11 +61,6 @@ class Detections(NamedTuple):
     boxes: Floats
     probabilities: Floats
 
-    @classmethod
-    def empty(cls) -> "Detections":
-        """Return the detections of a blank page."""
-        return cls(np.zeros((0, 4), np.float32), np.zeros((0, 11), np.float32))
-
 
 def detect(ink: Floats, height: float) -> Detections:
     """Detect the digits in ink of shape (h, w), from 0 to 1, of a text height.
