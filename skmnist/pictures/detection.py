@@ -39,13 +39,14 @@ SAME = 0.3
 # Cells that are less probably a digit's are not looked at.
 LEAST = 0.05
 # Marks that are more probably no digit are left out.
-REJECTED = 0.35
-# Text is looked at in these sizes, relative to its estimated height.
-SCALES = (0.9, 1.15)
+REJECTED = 0.4
+# Text is looked at in these sizes, relative to its estimated height, the later ones
+# only if the page is not full of ink.
+SCALES = (1.0, 1.3, 0.8, 1.15, 0.9)
 # Text that is less high, in pixels, is read like text of this height.
 LEAST_HEIGHT = 9
 # Of a page at most: pixels that the network sees, cells that are merged, and digits.
-MAX_AREA, MAX_CELLS, MAX_DIGITS = 700_000, 10_000, 400
+MAX_AREA, MAX_CELLS, MAX_DIGITS = 1_600_000, 10_000, 400
 # Cells of which a convolution is computed at a time.
 BLOCK = 2048
 # Pixels around ink that the network sees, and blank pixels between two regions.
@@ -65,24 +66,29 @@ class Detections(NamedTuple):
 def detect(ink: Floats, height: float) -> Detections:
     """Detect the digits in ink of shape (h, w), from 0 to 1, of a text height.
 
-    Boxes are in pixels of the ink.
+    The network sees the ink at several sizes. Boxes are in pixels of the ink.
     """
-    boxes = [np.zeros((0, 4), np.float32)]
-    probabilities = [np.zeros((0, 11), np.float32)]
+    found: list[Detections] = []
+    free = MAX_AREA
     for relative in SCALES:
         scale = relative * HEIGHT / max(height, LEAST_HEIGHT)
         page, parts = scaled(ink, scale)
         area = sum(page[part].size for part in parts)
-        if area > MAX_AREA:
-            page, parts = scaled(ink, scale * math.sqrt(MAX_AREA / area))
+        if area > free and found:
+            break
+        if area > free:
+            page, parts = scaled(ink, scale * math.sqrt(free / area))
+        free -= area
         h, w = (n - 2 * MARGIN for n in page.shape)
+        boxes, probabilities = [np.empty((0, 4))], [np.empty((0, 11), np.float32)]
         for part in parts:
-            found, p = detect_in(page[part])
+            of_part, p = detect_in(page[part])
             corner = part[1].start - MARGIN, part[0].start - MARGIN
-            boxes.append((found + np.tile(corner, 2)) / (w, h, w, h))
+            boxes.append((of_part + np.tile(corner, 2)) / (w, h, w, h))
             probabilities.append(p)
-    everywhere = np.concatenate(boxes) * np.tile(ink.shape[::-1], 2)
-    merged = suppress(everywhere.astype(np.float32), np.concatenate(probabilities))
+        everywhere = np.concatenate(boxes) * np.tile(ink.shape[::-1], 2)
+        found.append(suppress(everywhere, np.concatenate(probabilities)))
+    merged = combine(found)
     digits = np.flatnonzero(merged.probabilities[:, 10] < REJECTED)
     if len(digits) > MAX_DIGITS:
         warnings.warn(
@@ -91,7 +97,8 @@ def detect(ink: Floats, height: float) -> Detections:
             UserWarning,
             stacklevel=4,
         )
-    digits = digits[:MAX_DIGITS]
+        certain = np.argsort(merged.probabilities[digits, 10], kind="stable")
+        digits = digits[certain[:MAX_DIGITS]]
     return Detections(merged.boxes[digits], merged.probabilities[digits])
 
 
@@ -133,23 +140,50 @@ def detect_in(ink: Floats) -> tuple[Floats, Floats]:
 
 def suppress(boxes: Floats, p: Floats) -> Detections:
     """Merge the answers of the cells of each digit, the most certain ones first."""
-    order = np.argsort(p[:, 10], kind="stable")[:MAX_CELLS]
-    boxes, p = boxes[order], p[order]
     found, merged = [], []
-    while len(p):
-        low = np.maximum(boxes[0, :2], boxes[:, :2])
-        high = np.minimum(boxes[0, 2:], boxes[:, 2:])
-        common = np.maximum(high - low, 0).prod(axis=1)
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-        same = common > SAME * (area[0] + area - common)
-        same[0] = True
+    for same in groups(boxes, p):
         weights = (1 - p[same, 10]) ** 2
         found.append(np.average(boxes[same], axis=0, weights=weights))
         merged.append(np.average(p[same], axis=0, weights=weights))
-        boxes, p = boxes[~same], p[~same]
+    return as_detections(found, merged)
+
+
+def combine(of_sizes: Sequence[Detections]) -> Detections:
+    """Average the probabilities of each digit over the sizes of the ink.
+
+    At a size at which a digit was not found, its probability is 0.
+    """
+    boxes, p = (np.concatenate(arrays) for arrays in zip(*of_sizes, strict=True))
+    size = np.repeat(range(len(of_sizes)), [len(found.boxes) for found in of_sizes])
+    found, merged = [], []
+    for same in groups(boxes, p):
+        # The most certain one of each size.
+        best = same[np.unique(size[same], return_index=True)[1]]
+        found.append(np.average(boxes[best], axis=0, weights=1 - p[best, 10]))
+        digits = p[best, :10].sum(axis=0) / len(of_sizes)
+        merged.append(np.append(digits, 1 - digits.sum()))
+    return as_detections(found, merged)
+
+
+def groups(boxes: Floats, p: Floats) -> Iterator[NDArray[np.intp]]:
+    """Yield the numbers of boxes of the same digit, by the most certain ones."""
+    rest = np.argsort(p[:, 10], kind="stable")[:MAX_CELLS]
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    while len(rest):
+        first = rest[0]
+        low = np.maximum(boxes[first, :2], boxes[rest, :2])
+        high = np.minimum(boxes[first, 2:], boxes[rest, 2:])
+        common = np.maximum(high - low, 0).prod(axis=1)
+        same = common > SAME * (areas[first] + areas[rest] - common)
+        same[0] = True
+        yield rest[same]
+        rest = rest[~same]
+
+
+def as_detections(boxes: list[Floats], p: list[Floats]) -> Detections:
     return Detections(
-        np.array(found, np.float32).reshape(-1, 4),
-        np.array(merged, np.float32).reshape(-1, 11),
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(p, np.float32).reshape(-1, 11),
     )
 
 
