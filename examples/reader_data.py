@@ -838,7 +838,7 @@ class Bank:
 def make_page(bank, rng):
     """Return a strip of ink, the class of each cell, and its digit's sides."""
     page = Page(rng, bank)
-    height = float(np.clip(20 * math.exp(rng.normal(0, 0.27)), 10, 34))
+    height = float(np.clip(20 * math.exp(rng.normal(0, 0.16)), 10, 34))
     base = 60 + height / 2 + rng.normal(0, 5)
     start = 60 + rng.uniform(-30, 30)
     page.line(height, base, start, 60 + WIDTH)

@@ -500,7 +500,8 @@ def rings(rng):
     ids=lambda picture: picture.__name__,
 )
 def test_read_digits_adversarial_picture_has_few_digits(picture):
-    assert len(read_digits(picture(np.random.default_rng(0)))) <= 200
+    # The upright joints of a wall look like 1s.
+    assert len(read_digits(picture(np.random.default_rng(0)))) <= 300
 
 
 def test_read_digits_too_many_digits_warns_and_reads_the_most_certain(hand):
@@ -534,11 +535,11 @@ def test_read_digits_wild_pictures_accuracy(wild):
         text = read_digits(path, single=single).text.replace("\n", " ")
         right[single].append(text == label)
     assert np.mean(right[True]) >= 0.992
-    assert np.mean(right[False]) >= 0.92
+    assert np.mean(right[False]) >= 0.84
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n_digits", "floor"), [(2, 0.7), (3, 0.5)])
+@pytest.mark.parametrize(("n_digits", "floor"), [(2, 0.77), (3, 0.6)])
 def test_read_digits_touching_mnist_digits_accuracy(
     mnist, monkeypatch, n_digits, floor
 ):

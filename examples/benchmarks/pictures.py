@@ -201,6 +201,18 @@ def print_reliability(found):
         print_row(kind, *(f"{n} ({share:.3f})" if n else "0" for n, share in cells))
 
 
+def print_calibration(found):
+    """Print slope and offset of a logistic regression on the log odds of confidence."""
+    from sklearn.linear_model import LogisticRegression
+
+    confidence, right = judge(list(chain(*found.values())))
+    p = np.clip(confidence, 1e-6, 1 - 1e-6)
+    odds = np.log(p / (1 - p))[:, np.newaxis]
+    if len(set(right)) == 2:
+        model = LogisticRegression().fit(odds, right)
+        print(f"\nLog odds: {model.coef_[0, 0]:.2f} x + {model.intercept_[0]:.2f}")
+
+
 def judge(results):
     """Return the confidence of each digit that was read, and whether it is right."""
     confidence = [value for result in results for value in result.confidence]
@@ -263,6 +275,7 @@ def main():
     found = print_program("skmnist", read, table | pages)
     found = {kind: found[kind] for kind in table}
     print_reliability(found)
+    print_calibration(found)
     if args.diagram:
         draw_reliability(found, args.diagram)
     if singles := list(chain(*(found[kind] for kind in table if kind in ONE_DIGIT))):
