@@ -332,7 +332,7 @@ def test_picture_draws_on_ax(page, pipe):
 
 def test_picture_other_file_raises(pipe, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="not a picture"):
         PictureDisplay.from_estimator(pipe, tmp_path / "text.png")
     assert plt.get_fignums() == []
 

@@ -39,7 +39,7 @@ SAME = 0.3
 # Cells that are less probably a digit's are not looked at.
 LEAST = 0.05
 # Marks that are more probably no digit are left out.
-REJECTED = 0.4
+REJECTED = 0.45
 # Text is looked at in these sizes, relative to its estimated height, the later ones
 # only if the page is not full of ink.
 SCALES = (1.0, 1.3, 0.8, 1.15, 0.9)
