@@ -199,8 +199,8 @@ def test_signs_are_not_read_and_drawn_pale(visit):
     )
     seven = stroke(0.52, 0.35, (0, 0), (12, 0), (4, 30))
     signs = (
-        stroke(*plus, (-5, 0), (5, 0)),
-        stroke(*plus, (0, -8), (0, 8)),
+        stroke(*plus, (-7, 0), (7, 0)),
+        stroke(*plus, (0, -7), (0, 7)),
         stroke(0.75, 0.46, (0, 0), (12, 0)),
         stroke(0.75, 0.54, (0, 0), (12, 0)),
     )
@@ -351,7 +351,7 @@ def test_picture_that_cannot_be_read_keeps_the_drawing(visit, tmp_path):
     expect_text(page, "71")
     file = tmp_path / "digits.txt"
     for data, reason in (
-        (b"no picture", "no picture"),
+        (b"no picture", "not a picture"),
         (bytes(21 * 2**20), "larger than 20 MB"),
     ):
         file.write_bytes(data)
@@ -459,7 +459,7 @@ def test_accessibility(visit, axe, written, size, scheme):
     expect_text(page, "704\n174")
     check()
     upload(page, b"no picture", "digits.txt", "text/plain")
-    expect_message(page, "no picture")
+    expect_message(page, "not a picture")
     check()
 
 
