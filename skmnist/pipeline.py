@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, Self
 
 import joblib
@@ -11,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skmnist._base import check_routed
 from skmnist.classifier import MNISTClassifier
 from skmnist.preprocessing import flatten_and_scale
 from skmnist.training.callbacks import CallbackSupportMixin
@@ -95,6 +97,8 @@ def make_pipeline(
     >>> pipe.fit(X_train, y_train).score(X_test, y_test) > 0.9
     True
     """
+    known = {**signature(make_pipeline).parameters, **MNISTClassifier().get_params()}
+    check_routed("make_pipeline", classifier_params.keys() - known, known)
     images = ImageTransformer(flatten_and_scale, kw_args={"scale": scale})
     return Pipeline(
         [

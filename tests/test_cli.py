@@ -111,15 +111,22 @@ def images(tmp_path):
     ("argv", "message"),
     [
         (["train"], "invalid choice: 'train'"),
-        (["fit", "--epochs", "1.5"], "--epochs: invalid int value: '1.5'"),
+        (["--epochs", "0"], "--epochs: expected a whole number from 1"),
+        (["fit", "--epochs", "-1"], "got '-1'"),
+        (["fit", "--epochs", "1.5"], "got '1.5'"),
+        (["--units", "64", "0"], "--units: expected"),
         (["--units"], "--units: expected at least one argument"),
+        (["--seed", "-1"], "--seed: expected a whole number from 0"),
+        (["--seed", str(2**32)], "--seed: expected"),
         (["--colour"], "unrecognized arguments: --colour"),
-        (["search", "--images", "few"], "invalid int value: 'few'"),
+        (["search", "--images", "few"], "got 'few'"),
         (["search", "--save", "x"], "unrecognized arguments: --save"),
         (["predict", "--model", "x.skops"], "required: FILE"),
+        (["predict", "--min-confidence", "2", "x.png"], "from 0 to 1, got '2'"),
         (["predict", "--min", "0.1", "x.png"], "unrecognized arguments: --min"),
         (["--epoch", "1"], "unrecognized arguments: --epoch"),
         (["--augmentation", "much"], "invalid float value: 'much'"),
+        (["app", "--port", "65536"], "--port: expected a whole number from 0 to 65535"),
     ],
 )
 def test_main_wrong_usage_is_exit_code_2(argv, message, capsys):
@@ -138,30 +145,6 @@ def test_main_help_names_the_commands(capsys):
     output = capsys.readouterr().out
     for command in ("fit", "search", "predict", "app"):
         assert command in output
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["fit", "--epochs", "0"], "epochs"),
-        (["fit", "--epochs", "-1"], "epochs"),
-        (["fit", "--units", "64", "0"], "units"),
-        (["fit", "--batch-size", "0"], "batch_size"),
-        (["fit", "--seed", "-1"], ""),
-        (["fit", "--seed", str(2**32)], ""),
-        (["fit", "--augmentation", "-1"], "augmentation"),
-        (["fit", "--validation-split", "1"], "validation_split"),
-        (["search", "--images", "0"], ""),
-        (["search", "--images", "-5"], ""),
-        (["search", "--units", "0"], "units"),
-        (["app", "--no-browser", "--port", "65536"], "port must be from 0 to 65535"),
-    ],
-)
-def test_main_number_out_of_range_is_one_line(argv, message, capsys):
-    code, _, errors = call(capsys, *argv)
-    print(errors)
-    assert (code, len(errors)) == (1, 1)
-    assert message in errors[0]
 
 
 @pytest.mark.parametrize("command", ["fit", "search"])

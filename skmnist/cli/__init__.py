@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,6 @@ from skmnist.cli.streams import complain, filter_stderr, one_line
 
 # Options that need no command.
 _GLOBAL = ("-h", "--help", "--version")
-# The estimators check the range of numbers.
-_NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +67,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--data", metavar="PATH", help=text)
     text = "seed of all random numbers; results are repeatable (default: 0)"
-    data.add_argument("--seed", default=0, help=text, **_NUMBER)
+    data.add_argument("--seed", type=_seed, default=0, metavar="N", help=text)
     data.add_argument("--quiet", action="store_true", help="print the result only")
     text = (
         "from fit --save: .skops, .onnx, or .joblib if you trust it, since it runs code"
@@ -99,7 +98,7 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_predict_options(add_command("predict", model, text))
     add = add_command("app", model, "open a page to write digits on")
     text = "0 chooses a free port (default: 8000)"
-    add("--port", default=8000, help=text, **_NUMBER)
+    add("--port", type=_port, default=8000, metavar="N", help=text)
     add("--no-browser", action="store_true", help="print the address only")
     return parser
 
@@ -128,8 +127,30 @@ def _add_predict_options(add: Any) -> None:
     add("files", nargs="+", metavar="FILE", help="picture, or file of images")
     add("--single", action="store_true", help="each picture holds one digit")
     text = "print ? for a digit with less confidence (default: 0.5)"
-    add("--min-confidence", type=float, default=0.5, metavar="P", help=text)
+    add("--min-confidence", type=_fraction, default=0.5, metavar="P", help=text)
     text = "print a JSON document on one line for each file"
     add("--json", action="store_true", help=text)
     text = "draw the picture with the digits read"
     add("--plot", type=Path, metavar="FILE", help=text)
+
+
+def _whole(text: str, least: int = 1, most: int = 2**32 - 1) -> int:
+    """Parse a whole number, by default no larger than NumPy's seeds."""
+    if not (text.isdecimal() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from {least} to {most}, got {text!r}"
+        )
+    return int(text)
+
+
+_NUMBER: dict[str, Any] = {"type": _whole, "metavar": "N"}
+_seed = functools.partial(_whole, least=0)
+_port = functools.partial(_whole, least=0, most=65535)
+
+
+def _fraction(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    with contextlib.suppress(ValueError):
+        if 0 <= (fraction := float(text)) <= 1:
+            return fraction
+    raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
