@@ -151,7 +151,7 @@ def read_digits(
     Warns
     -----
     UserWarning
-        If more than 400 digits were detected: the least certain ones are left out.
+        If more than 250 digits were detected: the least certain ones are left out.
 
     Examples
     --------

@@ -37,16 +37,16 @@ DILATION = (*6 * [(1, 1)], (1, 2), (1, 2), (1, 1), (1, 1))
 # Boxes that overlap by more, as intersection over union, are of the same digit.
 SAME = 0.3
 # Cells that are less probably a digit's are not looked at.
-LEAST = 0.05
+LEAST = 0.15
 # Marks that are more probably no digit are left out.
 REJECTED = 0.45
-# Text is looked at in these sizes, relative to its estimated height, the later ones
-# only if the page is not full of ink.
-SCALES = (1.0, 1.3, 0.8, 1.15, 0.9)
+# Text is looked at in these sizes, relative to its estimated height; on a page full of
+# ink only in the first ones that fit.
+SCALES = (1.0, 0.8, 1.3, 0.9, 1.15)
 # Text that is less high, in pixels, is read like text of this height.
 LEAST_HEIGHT = 9
 # Of a page at most: pixels that the network sees, cells that are merged, and digits.
-MAX_AREA, MAX_CELLS, MAX_DIGITS = 1_600_000, 10_000, 400
+MAX_AREA, MAX_CELLS, MAX_DIGITS = 1_000_000, 2_500, 250
 # Cells of which a convolution is computed at a time.
 BLOCK = 2048
 # Pixels around ink that the network sees, and blank pixels between two regions.
@@ -75,7 +75,7 @@ def detect(ink: Floats, height: float) -> Detections:
         page, parts = scaled(ink, scale)
         area = sum(page[part].size for part in parts)
         if area > free and found:
-            break
+            continue
         if area > free:
             page, parts = scaled(ink, scale * math.sqrt(free / area))
         free -= area
