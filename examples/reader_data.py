@@ -495,10 +495,10 @@ class Writer:
             y = top + (bottom - top) * rng.uniform(0.42, 0.62)
             x0 = left + (right - left) * rng.uniform(0.0, 0.3)
             x1 = left + (right - left) * rng.uniform(0.75, 1.0)
-            self.bar(x0, y, x1, y + rng.normal(0, 1))
+            self.stroke((x0, x1), (y, y + rng.normal(0, 1)))
 
     def text(self, text, size=1.0, raised=0.0, gap=None, font=None):
-        """Write text that holds no digit."""
+        """Write text without digits."""
         rng = self.rng
         font = font or (self.font if self.source else self.hand)
         if not all(has_glyph(font, c) for c in text if c != " "):
@@ -604,14 +604,14 @@ class Writer:
         glyph = np.asarray(image.resize((n // 2, n // 2), Image.Resampling.BOX))
         self.put(glyph, self.base - self.height / 2 - n / 4, label, gap)
 
-    def bar(self, x0, y0, x1, y1):
-        """Draw a straight stroke on the page, in its pixels."""
-        left, top = int(x0) - 4, int(min(y0, y1)) - 4
-        w, h = int(x1 - x0) + 10, int(abs(y1 - y0)) + 10
+    def stroke(self, x, y):
+        """Draw a stroke through points on the page, in its pixels."""
+        left, top = int(x[0]) - 4, int(min(y[0], y[-1])) - 8
+        w, h = int(x[-1] - x[0]) + 12, int(abs(y[-1] - y[0])) + 20
         image = Image.new("L", (3 * w, 3 * h))
-        ends = [3 * (x0 - left), 3 * (y0 - top), 3 * (x1 - left), 3 * (y1 - top)]
+        points = zip(3 * (np.array(x) - left), 3 * (np.array(y) - top), strict=True)
         pen = max(2, round(3 * self.height * self.rng.uniform(0.05, 0.12)))
-        ImageDraw.Draw(image).line(ends, 255, pen)
+        ImageDraw.Draw(image).line(list(points), 255, pen, joint="curve")
         glyph = np.asarray(image.resize((w, h), Image.Resampling.BOX))
         self.page.place(glyph, left, top, self.strength)
 
@@ -627,15 +627,7 @@ class Writer:
         y0, y1 = first[1] + 1 + rng.uniform(0, 3), second[1] + 1 + rng.uniform(0, 3)
         t = np.linspace(0, 1, 9)
         y = y0 + (y1 - y0) * t + rng.uniform(-1, 3) * 4 * t * (1 - t)
-        top = int(min(y0, y1)) - 8
-        left = int(x0) - 4
-        w, h = int(x1 - x0) + 12, int(abs(y1 - y0)) + 20
-        image = Image.new("L", (3 * w, 3 * h))
-        points = zip(3 * (x0 + (x1 - x0) * t - left), 3 * (y - top), strict=True)
-        pen = max(2, round(3 * self.height * rng.uniform(0.05, 0.12)))
-        ImageDraw.Draw(image).line(list(points), 255, pen, joint="curve")
-        glyph = np.asarray(image.resize((w, h), Image.Resampling.BOX))
-        self.page.place(glyph, left, top, self.strength)
+        self.stroke(x0 + (x1 - x0) * t, y)
 
     # Kinds of lines.
 
@@ -795,6 +787,14 @@ def with_pen(image, change):
     return image.filter(ImageFilter.MaxFilter(3)) if change > 0 else image
 
 
+def distorted(images, rng):
+    """Return images of 28x28 pixels, distorted as for the classifier's training."""
+    n = len(images)
+    X = images.reshape(n, -1) / np.float32(255)
+    X = np.rint(255 * np.clip(distort_images(X, draw(rng, n)), 0, 1))
+    return X.astype(np.uint8).reshape(n, 28, 28)
+
+
 class Bank:
     """Digits to draw, by label, and fonts."""
 
@@ -805,9 +805,7 @@ class Bank:
     def draw(self, rng, n):
         """Take n of the digits, distorted, for the next pages."""
         chosen = rng.integers(len(self.X), size=n)
-        X = self.X[chosen].reshape(n, -1) / np.float32(255)
-        X = np.rint(255 * np.clip(distort_images(X, draw(rng, n)), 0, 1))
-        X, y = X.astype(np.uint8).reshape(n, 28, 28), self.y[chosen]
+        X, y = distorted(self.X[chosen], rng), self.y[chosen]
         self.by_label = [X[y == label] for label in range(10)]
         self.letters = self.draw_letters(rng, max(n // 10, 100))
 
@@ -823,9 +821,7 @@ class Bank:
                 w, h = (max(1, round(factor * side)) for side in glyph.size)
                 top, left = (28 - h) // 2, (28 - w) // 2
                 image[top : top + h, left : left + w] = glyph.resize((w, h))
-        X = images.reshape(n, -1) / np.float32(255)
-        X = np.rint(255 * np.clip(distort_images(X, draw(rng, n)), 0, 1))
-        return X.astype(np.uint8).reshape(n, 28, 28)
+        return distorted(images, rng)
 
     def letter(self, rng):
         return Image.fromarray(self.letters[rng.integers(len(self.letters))])

@@ -172,18 +172,26 @@ def read_digits(
         return classify_digits(find_single(upright), estimator, upright.size)
     digits, detected = find_on_page(upright)
     reading = classify_digits(digits, estimator, upright.size)
-    if bundled:
-        # Two networks, of different errors: the detector and the bundled model.
-        product = reading.probabilities**WEIGHT * detected[:, :10]
-        total = product.sum(axis=1, keepdims=True)
-        probabilities = (product / np.maximum(total, 1e-30)).astype(np.float32)
-        labels = reading.classes[probabilities.argmax(axis=1)]
-        reading = replace(reading, labels=labels, probabilities=probabilities)
-    confidence = reading.probabilities.max(axis=1) * (1 - detected[:, 10])
-    if bundled:
-        odds = confidence / np.maximum(1 - confidence, 1e-6)
-        confidence = 1 / (1 + np.exp(-OFFSET) * np.maximum(odds, 1e-6) ** -SLOPE)
-    return replace(reading, confidence=confidence.astype(np.float32))
+    is_digit = 1 - detected[:, 10]
+    if not bundled:
+        return replace(reading, confidence=reading.confidence * is_digit)
+    # Two networks, of different errors: the detector and the bundled model.
+    product = reading.probabilities**WEIGHT * detected[:, :10]
+    total = product.sum(axis=1, keepdims=True)
+    probabilities = (product / np.maximum(total, 1e-30)).astype(np.float32)
+    return replace(
+        reading,
+        labels=reading.classes[probabilities.argmax(axis=1)],
+        probabilities=probabilities,
+        confidence=calibrated(probabilities.max(axis=1) * is_digit),
+    )
+
+
+def calibrated(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the share of right labels to expect of digits of a confidence."""
+    odds = confidence / np.maximum(1 - confidence, 1e-6)
+    share = 1 / (1 + np.exp(-OFFSET) * np.maximum(odds, 1e-6) ** -SLOPE)
+    return share.astype(np.float32)
 
 
 def read_image_array(images: NDArray[Any], estimator: Any = None) -> Reading:
