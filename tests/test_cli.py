@@ -319,6 +319,19 @@ def test_predict_prints_a_line_for_each_text_line(page, environment):
     assert run(environment, "predict", page) == (0, ["472", "38"], "")
 
 
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_predict_closed_stream_is_ignored(page, environment, descriptor):
+    done = subprocess.run(
+        [sys.executable, "-m", "skmnist", "predict", page],
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: os.close(descriptor),
+    )
+    output = "" if descriptor == 1 else "472\n38\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, output, "")
+
+
 def test_predict_several_files_have_names_in_front(page, tmp_path, capsys):
     blank = tmp_path / "blank.png"
     Image.new("L", (100, 80), 240).save(blank)

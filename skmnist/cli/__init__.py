@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import functools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,12 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["fit", "--epochs", "1", "--save", "no/such/folder/model.skops"])
     1
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed; print would use the other stream.
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     owns_process, argv = argv is None, list(sys.argv[1:] if argv is None else argv)
     if not argv or (argv[0].startswith("-") and argv[0] not in _GLOBAL):
         argv.insert(0, "fit")
     args = _make_parser().parse_args(argv)
-    trains = args.run in (commands.fit, commands.search)
-    if owns_process and (trains or args.model):
+    if owns_process and commands.needs_tensorflow(args):
         filter_stderr()
     try:
         code: int = args.run(args) or 0

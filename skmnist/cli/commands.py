@@ -30,6 +30,13 @@ DIGITS = "scikit-learn's digits at 28x28"
 ERRORS = (ImportError, MemoryError, OSError, TypeError, ValueError)
 
 
+def needs_tensorflow(args: argparse.Namespace) -> bool:
+    """Return whether a command imports TensorFlow."""
+    if args.run in (fit, search):
+        return True
+    return args.model is not None and args.model.suffix == ".joblib"
+
+
 def fit(args: argparse.Namespace) -> int:
     """Train, print what Keras reports of each epoch, and test."""
     if args.save:

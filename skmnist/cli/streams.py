@@ -49,7 +49,7 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print a line to standard error."""
-    if sys.stderr:  # Closed, it is None, for which print uses standard output.
+    with contextlib.suppress(OSError):
         print(f"skmnist: {text}", file=sys.stderr, flush=True)
 
 

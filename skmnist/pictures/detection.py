@@ -38,7 +38,7 @@ DILATION = (*6 * [(1, 1)], (1, 2), (1, 2), (1, 1), (1, 1))
 SAME = 0.3
 # Cells that are less probably a digit's are not looked at.
 LEAST = 0.15
-# Marks that are more probably no digit are left out.
+# Marks are rejected if their probability of not being a digit is larger.
 REJECTED = 0.45
 # Text is looked at in these sizes, relative to its estimated height; on a page full of
 # ink only in the first ones that fit.
@@ -56,7 +56,7 @@ MARGIN, GAP = 10, 24
 class Detections(NamedTuple):
     """Digits found: left, top, right and bottom of each, and class probabilities.
 
-    The last of 11 classes is "no digit".
+    The last of 11 classes is "not a digit".
     """
 
     boxes: Floats
