@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -22,6 +22,8 @@ from skmnist import (
     read_digits,
     to_mnist_format,
 )
+from skmnist.pictures.detection import Detections, adapt
+from skmnist.pictures.segmentation import text_lines
 
 WHITE, INK = (245, 243, 235), (35, 40, 90)
 EXIF_ORIENTATION = 0x0112
@@ -502,6 +504,71 @@ def rings(rng):
 def test_read_digits_adversarial_picture_has_few_digits(picture):
     # The upright joints of a wall look like 1s.
     assert len(read_digits(picture(np.random.default_rng(0)))) <= 300
+
+
+def test_read_digits_printed_text_has_few_digits():
+    words = "the quick brown fox jumps over a lazy dog " * 3
+    page = Image.new("L", (1100, 700), 235)
+    font = ImageFont.load_default(30)
+    for top in range(20, 660, 45):
+        ImageDraw.Draw(page).text((20, top), words[top % 40 :][:75], 40, font)
+    assert len(read_digits(page)) <= 5
+
+
+@pytest.mark.parametrize("n_marks", [4, 40])
+def test_adapt_multiplies_the_odds_by_those_of_the_marks(n_marks):
+    # Two digits, the second one doubtful, and marks next to them.
+    boxes = np.float32([[0, 0, 20, 30], [30, 0, 50, 30]])
+    p = np.full((2, 11), 0.01, np.float32)
+    p[:, 3], p[:, 10] = (0.8, 0.5), (0.1, 0.4)
+    marks = [[x, 0, x + 15, 25] for x in range(100, 100 + 20 * n_marks, 20)]
+    specks = [[x, 90, x + 15, 98] for x in range(0, 2000, 20)]
+    found = adapt(Detections(boxes, p), np.array([*boxes, *marks, *specks]))
+    assert found.boxes is boxes
+    before, after = (q[:, :10].sum(axis=1) / q[:, 10] for q in (p, found.probabilities))
+    np.testing.assert_allclose(after * n_marks / 2, before, rtol=1e-4)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-5)
+    page = adapt(Detections(boxes, p), boxes)
+    np.testing.assert_array_equal(page.probabilities, p / p.sum(axis=1, keepdims=True))
+
+
+def test_text_lines_exponents_stay_on_their_line():
+    boxes = np.float32(
+        [
+            *([0, 40, 30, 90], [45, 20, 62, 48], [120, 42, 150, 92]),  # 4, exponent, 7
+            *([10, 110, 30, 160], [50, 112, 80, 158]),  # the next line
+            [0, 0, 25, 12],  # small print above
+        ]
+    )
+    assert text_lines(boxes, list(range(6))) == [[5], [0, 1, 2], [3, 4]]
+    # An exponent of something that is not a digit comes first.
+    assert text_lines(boxes, [1, 2]) == [[1, 2]]
+
+
+def test_text_lines_of_small_above_large_digits_are_two():
+    small, large = (
+        ([0, 0, 20, 30], [25, 0, 45, 30]),
+        ([0, 50, 40, 110], [45, 50, 85, 110]),
+    )
+    assert text_lines(np.float32([*small, *large]), [0, 1, 2, 3]) == [[0, 1], [2, 3]]
+
+
+def test_text_lines_distant_digits_are_on_one():
+    boxes = np.float32([[0, 0, 10, 18], [1270, 2, 1280, 18], [5, 30, 15, 48]])
+    assert text_lines(boxes, [0, 1, 2]) == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize("label", "3578")
+def test_read_digits_single_digit_in_a_frame(label, alphabet):
+    ink = coverage(alphabet, [label], 120, np.random.default_rng(0))
+    rows, columns = (np.flatnonzero(ink.any(axis=axis))[[0, -1]] for axis in (1, 0))
+    top, left = rows[0] - 20, columns[0] - 25
+    bottom, right = rows[1] + 20, columns[1] + 25
+    for place in (top, slice(left, right)), (bottom, slice(left, right)):
+        ink[place[0] : place[0] + 3, place[1]] = 1
+    for column in left, right:
+        ink[top : bottom + 3, column : column + 3] = 1
+    assert read_digits(np.uint8(painted(ink)), single=True).text == label
 
 
 def test_read_digits_too_many_digits_warns_and_reads_the_most_certain(hand):

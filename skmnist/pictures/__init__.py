@@ -1,8 +1,9 @@
 """Pictures of handwriting in MNIST's format.
 
-Each step is a module: `decoding` (a file becomes upright colours), `binarization` (ink
-and paper), `segmentation` (connected components, text lines), `detection` (a network
-finds the digits of a page) and `normalization` (a digit in MNIST's format).
+Each step is a module: `decoding` (a file becomes upright colours), `binarization` (the
+strength of ink, 0 to 1), `line_removal` (ruled lines), `segmentation` (connected
+components, text lines), `detection` (a network finds the digits of a page) and
+`normalization` (a digit in MNIST's format).
 """
 
 import os
@@ -27,7 +28,6 @@ from skmnist.pictures.segmentation import (
     ink_of_digits,
     text_lines,
     typical_height,
-    without_rest,
 )
 
 # Pixels along the longer side at which a picture is looked at. The higher resolution is
@@ -161,7 +161,7 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
 
 def find_single(picture: Upright) -> Digits:
     """Find the most prominent digit of a picture; a ValueError if it is blank."""
-    for ink in _binarized(picture):
+    for ink in _find_ink(picture):
         found = find_one(ink)
         if found and found[1][3] - found[1][1] > ENOUGH:
             break
@@ -175,14 +175,16 @@ def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
 
     The last class is "not a digit".
     """
-    for ink in _binarized(picture):
+    for ink in _find_ink(picture):
         labels, components = find_components(ink)
         height = typical_height(components, ink.shape) if components else 0
         if height > ENOUGH:
             break
     if not components:
         return _digits([], [], ink.shape, picture.size), np.empty((0, 11), np.float32)
-    found = detect(without_rest(ink, labels, components), height)
+    # The soft edges of strokes have no label.
+    ink_of_marks = np.where((ink > 0.5) & (labels == 0), 0, ink)
+    found = detect(ink_of_marks, height, np.array([c.box for c in components]))
     parts = list(ink_of_digits(ink, labels, found.boxes))
     seen = [number for number, part in enumerate(parts) if part is not None]
     lines = text_lines(found.boxes, seen)
@@ -191,8 +193,8 @@ def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
     return digits, found.probabilities[order]
 
 
-def _binarized(picture: Upright) -> Iterator[NDArray[np.float32]]:
-    """Yield the ink of a picture at a low resolution, then at a higher one."""
+def _find_ink(picture: Upright) -> Iterator[NDArray[np.float32]]:
+    """Yield the strength of ink at a low resolution, then at a higher one."""
     for longest_side in RESOLUTIONS:
         yield find_ink(picture.colours(longest_side))
         if max(picture.image.size) <= longest_side:
@@ -256,12 +258,8 @@ def load_pictures(
     >>> from skmnist import load_pictures
     >>> X, y = load_pictures("my_digits")  # doctest: +SKIP
     """
-    found = [
-        file
-        for subfolder in _visible(Path(folder))
-        if subfolder.is_dir()
-        for file in _visible(subfolder)
-    ]
+    subfolders = [file for file in _visible(Path(folder)) if file.is_dir()]
+    found = [file for subfolder in subfolders for file in _visible(subfolder)]
     files = [file for file in found if _is_picture(file)]
     if ignored := [file for file in found if file not in files]:
         warnings.warn(

@@ -5,7 +5,6 @@ import io
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +18,8 @@ from skmnist._io import reading
 # height is a thirtieth of the picture's still has twice the pixels of MNIST's.
 LONGEST_SIDE = 1200
 
+Size = tuple[int, int]  # width, height
+
 # Text that is a picture in base64 rather than a path.
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]{100,}={0,2}\s*")
 
@@ -30,20 +31,13 @@ ACCEPTED = (
 
 @dataclass(frozen=True, eq=False)
 class Upright:
-    """An upright picture, reduced if it was large.
+    """An upright picture, reduced if it was large."""
 
-    Attributes
-    ----------
-    image : Image
-        8-bit colours, with an alpha channel where the picture had one.
-    size : tuple of int
-        Width and height of the upright picture before it was reduced, in pixels.
-    name : str
-        Name for messages.
-    """
-
+    # 8-bit colours, with an alpha channel where the picture had one.
     image: Image.Image
-    size: tuple[int, int]
+    # Width and height before it was reduced, in pixels.
+    size: Size
+    # For messages.
     name: str = "the picture"
 
     def colours(self, longest_side: int = LONGEST_SIDE) -> NDArray[np.float32]:
@@ -70,10 +64,13 @@ def read_picture(picture: Picture) -> Upright:
             with reading("the data URL cannot be decoded"):
                 return read_picture(_from_data_url(picture))
         _check_path(picture)
-    if not (isinstance(picture, str | os.PathLike) or hasattr(picture, "read")):
+    if isinstance(picture, str | os.PathLike):
+        name, is_folder = str(os.fspath(picture)), os.path.isdir(picture)
+    elif hasattr(picture, "read"):
+        name, is_folder = str(getattr(picture, "name", "the picture")), False
+    else:
         raise TypeError(f"A picture must be {ACCEPTED}, got {type(picture).__name__}.")
-    name = describe(picture)
-    if isinstance(picture, str | os.PathLike) and Path(picture).is_dir():
+    if is_folder:
         raise IsADirectoryError(
             f"{name} is a folder; pass one picture, or use load_pictures."
         )
@@ -104,15 +101,6 @@ def _check_path(text: str) -> None:
         )
 
 
-def describe(picture: Picture) -> str:
-    """Return a picture's file name, if it has one, for messages."""
-    if isinstance(picture, str) and picture.startswith("data:"):
-        return "the data URL"
-    if isinstance(picture, str | os.PathLike):
-        return str(os.fspath(picture))
-    return str(getattr(picture, "name", "the picture"))
-
-
 def _opened(file: str | os.PathLike[str] | IO[bytes], name: str) -> Image.Image:
     try:
         return Image.open(file)
@@ -139,15 +127,13 @@ def _from_image(image: Image.Image, name: str) -> Upright:
     return Upright(_reduced(_eight_bit(upright), _fitting(size)), size, name)
 
 
-def _fitting(
-    size: tuple[int, int], longest_side: int = LONGEST_SIDE
-) -> tuple[int, int]:
+def _fitting(size: Size, longest_side: int = LONGEST_SIDE) -> Size:
     """Return the width and height, in pixels, to reduce a picture of `size` to."""
     factor = min(1.0, longest_side / max(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-def _reduced(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _reduced(image: Image.Image, size: Size) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.BOX)
 
 
@@ -179,9 +165,7 @@ def _on_paper(image: Image.Image) -> NDArray[np.float32]:
 
 
 def _image_from_array(array: NDArray[Any]) -> Image.Image:
-    if array.ndim not in (2, 3) or (
-        array.ndim == 3 and array.shape[2] not in (1, 3, 4)
-    ):
+    if array.ndim < 2 or array.shape[2:] not in ((), (1,), (3,), (4,)):
         raise ValueError(f"A picture must be {ACCEPTED}, got shape {array.shape}.")
     if 0 in array.shape:
         raise ValueError(f"A picture must have pixels, got shape {array.shape}.")

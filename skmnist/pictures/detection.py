@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from skmnist.pretrained import read_layers, write_layers
+from skmnist.pretrained import read_layers
 
 Floats = NDArray[np.float32]
 
-# Written by examples/train_reader.py.
+# Written by examples/train_reader.py. The constants up to DILATION belong to it.
 FILE = Path(__file__).with_name("detection.npz")
 # Height in pixels at which the network knows digits best.
 HEIGHT = 20
@@ -40,6 +40,9 @@ SAME = 0.3
 LEAST = 0.15
 # Marks are rejected if their probability of not being a digit is larger.
 REJECTED = 0.45
+# Height of a mark that counts, at least, in heights of the page's digits. Factor of the
+# odds of not being a digit, at most.
+LEAST_MARK, MAX_ODDS = 0.3, 20
 # Text is looked at in these sizes, relative to its estimated height; on a page full of
 # ink only in the first ones that fit.
 SCALES = (1.0, 0.8, 1.3, 0.9, 1.15)
@@ -63,10 +66,11 @@ class Detections(NamedTuple):
     probabilities: Floats
 
 
-def detect(ink: Floats, height: float) -> Detections:
+def detect(ink: Floats, height: float, marks: Floats) -> Detections:
     """Detect the digits in ink of shape (h, w), from 0 to 1, of a text height.
 
-    The network sees the ink at several sizes. Boxes are in pixels of the ink.
+    The network sees the ink at several sizes. `marks` has the boxes of the components.
+    Boxes are in pixels of the ink.
     """
     found: list[Detections] = []
     free = MAX_AREA
@@ -76,7 +80,7 @@ def detect(ink: Floats, height: float) -> Detections:
         area = sum(page[part].size for part in parts)
         if area > free and found:
             continue
-        if area > free:
+        if area > free:  # then no other size fits
             page, parts = scaled(ink, scale * math.sqrt(free / area))
         free -= area
         h, w = (n - 2 * MARGIN for n in page.shape)
@@ -88,7 +92,7 @@ def detect(ink: Floats, height: float) -> Detections:
             probabilities.append(p)
         everywhere = np.concatenate(boxes) * np.tile(ink.shape[::-1], 2)
         found.append(suppress(everywhere, np.concatenate(probabilities)))
-    merged = combine(found)
+    merged = adapt(combine(found), marks)
     digits = np.flatnonzero(merged.probabilities[:, 10] < REJECTED)
     if len(digits) > MAX_DIGITS:
         warnings.warn(
@@ -165,6 +169,27 @@ def combine(of_sizes: Sequence[Detections]) -> Detections:
     return as_detections(found, merged)
 
 
+def adapt(found: Detections, marks: Floats) -> Detections:
+    """Adapt the probabilities to a page on which most marks are not digits.
+
+    Such a page is text. The odds that a detection is a digit are multiplied by the
+    ratio of digits to other marks, if it is below 1: one step of the adjustment to a
+    new prior of Saerens, Latinne and Decaestecker (2002), from even odds.
+    """
+    boxes, p = found
+    digits = boxes[p[:, 10] < REJECTED]
+    if not len(digits):
+        return found
+    centres = (marks[:, :2] + marks[:, 2:]) / 2
+    inside = (digits[:, None, :2] < centres) & (centres < digits[:, None, 2:])
+    least = LEAST_MARK * float(np.median(digits[:, 3] - digits[:, 1]))
+    legible = marks[:, 3] - marks[:, 1] > max(least, LEAST_HEIGHT)
+    others = np.count_nonzero(legible & ~inside.all(axis=2).any(axis=0))
+    odds = [1.0] * 10 + [np.clip(others / len(digits), 1, MAX_ODDS)]
+    p = p * np.array(odds, np.float32)
+    return Detections(boxes, p / p.sum(axis=1, keepdims=True))
+
+
 def groups(boxes: Floats, p: Floats) -> Iterator[NDArray[np.intp]]:
     """Yield the numbers of boxes of the same digit, by the most certain ones."""
     rest = np.argsort(p[:, 10], kind="stable")[:MAX_CELLS]
@@ -192,7 +217,7 @@ def answer(ink: Floats) -> tuple[Floats, Floats]:
     h, w = (-(-n // 8) * 8 for n in ink.shape)
     x = np.zeros((h, w, 1), np.float32)
     x[: ink.shape[0], : ink.shape[1], 0] = ink
-    kernels, biases = read_network()
+    kernels, biases = read_detector()
     for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         y = convolve(x, kernel, bias, STRIDES[i], DILATION[i])
         if i < len(kernels) - 1:
@@ -215,14 +240,8 @@ def convolve(
     h, w = x.shape[0] // strides[0], x.shape[1] // strides[1]
     if kh == kw == 1:
         return x @ kernel[0, 0] + bias
-    pads = [
-        (total // 2, total - total // 2)
-        for total in (
-            (k - 1) * d + 1 - s
-            for k, d, s in zip((kh, kw), dilation, strides, strict=True)
-        )
-    ]
-    x = np.pad(x, (*pads, (0, 0)))
+    total = np.subtract((kh, kw), 1) * dilation + 1 - strides
+    x = np.pad(x, [*zip(total // 2, total - total // 2, strict=True), (0, 0)])
     result = np.empty((h, w, n_out), np.float32)
     # Some rows at a time, so that the columns stay in the processor's cache.
     n = max(1, BLOCK // w)
@@ -248,12 +267,7 @@ def convolve(
 
 
 @cache
-def read_network() -> tuple[list[Floats], list[Floats]]:
+def read_detector() -> tuple[list[Floats], list[Floats]]:
     """Return the network's kernels and biases."""
     kernels, biases, _ = read_layers(FILE)
     return kernels, biases
-
-
-def save_network(kernels: Sequence[Floats], biases: Sequence[Floats]) -> None:
-    """Write the file of the network, as float16."""
-    write_layers(FILE, kernels, biases)

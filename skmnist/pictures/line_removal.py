@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Mask = NDArray[np.bool_]
+# Pixels are connected along sides and corners.
+CONNECTED = np.ones((3, 3), dtype=bool)
 
 # Lines are followed in steps of this many columns, a row up or down for each: they may
 # be out of level by one in eight, and bend.
@@ -15,83 +17,44 @@ LENGTH = 0.5
 HEIGHTS = 3
 # Of a line's thickness: the height of a run of ink from which a stroke crosses it.
 CROSSING = 1.5
-# In thicknesses of a line: the height of the lowest digit.
+# In thicknesses of a line: the height of the shortest digit.
 LOWEST = 4
 # So many lines are a ruling, even if none comes from the border.
 MANY = 3
-# The shorter side of a frame in pixels, at least, and the part of its box that is ink,
-# at most.
-SMALLEST, FULLEST = 24, 0.5
+# Shorter side of a frame in pixels; length of its lines, and height of what is written
+# into it, as parts of its sides: at least.
+SMALLEST, STRAIGHT, INSIDE = 24, 0.9, 0.3
 # Components that are looked at as frames at most, the largest ones.
 MOST_FRAMES = 100
-# Of a frame's side: how far its outline and its lines are straight, at least.
-STRAIGHT = 0.8
-# Of a frame's height: the height of what is written into it, at least.
-INSIDE = 0.3
 
 
 def find_ruling(mask: Mask) -> Mask:
     """Return which pixels of ink belong to lines of paper, or to frames of digits."""
     ruling = _level_lines(mask) | _level_lines(mask.T).T
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
+    labels, _ = ndimage.label(mask, CONNECTED)
+    areas = np.bincount(labels.ravel())[1:]
     places = ndimage.find_objects(labels)
-    for number in np.argsort(areas)[: -MOST_FRAMES - 1 : -1]:
-        if areas[number] < SMALLEST:
-            break
-        place = places[number - 1]
-        if min(side.stop - side.start for side in place) >= SMALLEST:
-            ruling[place] |= _frame_lines(labels[place] == number, mask[place])
+    for i in np.argsort(areas)[: -MOST_FRAMES - 1 : -1]:
+        own, around = labels[places[i]] == i + 1, mask[places[i]]
+        if min(own.shape) >= SMALLEST:
+            ruling[places[i]] |= _frame_lines(own, around)
     return ruling
 
 
 def _frame_lines(own: Mask, mask: Mask) -> Mask:
-    """Return the pixels of a cell's or table's lines, if that is what it is.
+    """Return the pixels of the lines of a cell or a table, if a component is one.
 
-    Its outline is straight on all four sides, and there is writing inside.
+    It has two or more straight lines each way, as long as itself, and writing inside.
     """
-    none = np.zeros_like(mask)
-    if own.mean() > FULLEST or not _is_straight(own.argmax(axis=0)):
-        return none
-    level = _levelled(own)
-    outlines = [
-        side.argmax(axis=0) for side in (level, level[::-1], level.T, level.T[::-1])
-    ]
-    if not all(_is_straight(outline) for outline in outlines):
-        return none
-    top, bottom, left, right = map(np.median, outlines)
-    height, width = level.shape[0] - top - bottom, level.shape[1] - left - right
-    lines = none.copy()
-    for ink, found, length in (own, lines, width), (own.T, lines.T, height):
-        long = _path_lengths(ink) > STRAIGHT * (length - STEP)
-        if long.any():
-            found |= _pixels_of(long, ink)[0]
-    inside = ndimage.find_objects(ndimage.label(mask & ~lines, np.ones((3, 3)))[0])
-    written = any(rows.stop - rows.start > INSIDE * height for rows, _ in inside)
+    none, lines = np.zeros_like(own), np.zeros_like(own)
+    for ink, found in (own, lines), (own.T, lines.T):
+        long = _path_lengths(ink) > STRAIGHT * (ink.shape[1] - STEP)
+        if ndimage.label(long, CONNECTED)[1] < 2:
+            return none
+        found |= _pixels_of(long, ink)[0]
+    inside = ndimage.find_objects(ndimage.label(mask & ~lines, CONNECTED)[0])
+    written = any(rows.stop - rows.start > INSIDE * len(own) for rows, _ in inside)
     return lines if written else none
-
-
-def _is_straight(outline: NDArray[np.int64]) -> bool:
-    """Whether most of an outline lies on a line that is not far out of level."""
-    away = np.abs(outline - _line(outline))
-    return bool(np.mean(away < 2 + len(outline) / 50) > STRAIGHT)
-
-
-def _line(outline: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the line through the medians of both halves, at most one in eight."""
-    n = len(outline)
-    start, end = np.median(outline[: n // 2]), np.median(outline[n // 2 :])
-    slope = np.clip((end - start) / (n / 2), -1 / STEP, 1 / STEP)
-    return np.asarray((start + end) / 2 + slope * (np.arange(n) - (n - 1) / 2))
-
-
-def _levelled(own: Mask) -> Mask:
-    """Return ink with its columns moved so that its upper outline is level."""
-    line = np.rint(_line(own.argmax(axis=0))).astype(int)
-    rows = np.arange(own.shape[0])[:, np.newaxis] + line - line.min()
-    level = np.pad(own, ((0, np.ptp(line)), (0, 0)))[rows, np.arange(own.shape[1])]
-    return level[: level.any(axis=1).nonzero()[0][-1] + 1]
 
 
 def _level_lines(mask: Mask) -> Mask:
@@ -102,10 +65,10 @@ def _level_lines(mask: Mask) -> Mask:
     if not long.any():
         return none
     from_border = long[:, 0].any() or long[:, -1].any()
-    if not from_border and ndimage.label(long, np.ones((3, 3)))[1] < MANY:
+    if not from_border and ndimage.label(long, CONNECTED)[1] < MANY:
         return none
     lines, thickness = _pixels_of(long, mask)
-    rest = ndimage.find_objects(ndimage.label(mask & ~lines, np.ones((3, 3)))[0])
+    rest = ndimage.find_objects(ndimage.label(mask & ~lines, CONNECTED)[0])
     heights = [rows.stop - rows.start for rows, _ in rest]
     digits = [height for height in heights if height > LOWEST * thickness]
     if not digits or lengths.max() < HEIGHTS * np.median(digits):

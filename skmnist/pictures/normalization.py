@@ -43,9 +43,8 @@ def _with_usual_strokes(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     inside = np.pad(ink > ink.max() / 2, 2 * FINE)
     depth = ndimage.distance_transform_edt(inside)
-    distance = np.where(
-        inside, depth - 0.5, 0.5 - ndimage.distance_transform_edt(~inside)
-    )
+    outside = ndimage.distance_transform_edt(~inside)
+    distance = np.where(inside, depth - 0.5, 0.5 - outside)
     # Across a stroke the depth rises evenly to half the width, so its mean is a fourth.
     width = 4 * float(depth[inside].mean()) - 1
     usual = float(np.clip(width, FINE * THINNEST, FINE * BOLDEST))

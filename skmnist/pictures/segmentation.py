@@ -7,23 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from skmnist.pictures.line_removal import find_ruling
+from skmnist.pictures.line_removal import CONNECTED, find_ruling
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Shape = tuple[int, ...]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-# Pixels are connected along sides and corners.
-CONNECTED = np.ones((3, 3), dtype=bool)
 # A component that touches the border and lies within this part of the picture's sides
 # is a frame, or the edge of a table.
 MARGIN = 0.1
 # Smallest fragment of a digit, and largest distance from it, in sizes of the digit.
 SMALLEST, FARTHEST = 0.12, 0.5
-# Common height of two neighbours in a text line, at least, in heights of the lower one.
+# Common height of neighbours in a text line, at least, in heights of the shorter one.
 LEVEL = 0.3
-# Height in pixels of the lowest digits: lower components are specks.
+# An exponent next to a digit, at most: its height, relative to the digit's; how far it
+# is above the digit, in its own heights; its distance, in heights of the digit.
+SMALL, RAISED, NEAR = 0.75, 0.8, 4
+# A distance of one height costs so much of the common height: nearer lines win.
+AWAY = 0.05
+# Height in pixels of the shortest digits: shorter components are specks.
 LEGIBLE = 9
 # Margin around a detected box in which its digit's ink is looked for, in its heights.
 MARGIN_OF_BOX = 0.12
@@ -66,8 +69,8 @@ class Component:
 def find_components(ink: Floats) -> tuple[Labels, list[Component]]:
     """Return a label image of the connected components of the ink, and the components.
 
-    Left out are ruled lines, frames, components along the border and, of more than
-    `MAX_COMPONENTS`, the smallest ones.
+    Ruled lines, frames, components along the border and, beyond `MAX_COMPONENTS`, the
+    smallest components are omitted and have label 0.
     """
     mask = ink > 0.5
     labels, n = ndimage.label(mask & ~find_ruling(mask), CONNECTED)
@@ -83,14 +86,10 @@ def find_components(ink: Floats) -> tuple[Labels, list[Component]]:
             inside = in_margin[label] <= 0.8 * areas[label]
             if inside or not _touches_border(component, mask.shape):
                 components.append(component)
+    kept = np.zeros(n + 1, dtype=bool)
+    kept[[component.labels[0] for component in components]] = True
+    labels[~kept[labels]] = 0
     return labels, components
-
-
-def without_rest(ink: Floats, labels: Labels, components: list[Component]) -> Floats:
-    """Return the ink of the components alone, with the soft edges of their strokes."""
-    kept = np.zeros(labels.max() + 1, dtype=bool)
-    kept[[label for component in components for label in component.labels]] = True
-    return np.where((ink > 0.5) & ~kept[labels], 0, ink)
 
 
 def _margin(labels: Labels) -> Labels:
@@ -109,16 +108,13 @@ def _touches_border(component: Component, shape: Shape) -> bool:
 def _central(components: list[Component], shape: Shape) -> list[Component]:
     """Return the components that the border does not cut, or that reach the centre."""
     y, x = shape[0] / 2, shape[1] / 2
-    central = [
-        component
-        for component in components
-        if not _touches_border(component, shape)
-        or (
-            component.box[0] < x < component.box[2]
-            and component.box[1] < y < component.box[3]
-        )
-    ]
-    return central or components
+
+    def is_central(component: Component) -> bool:
+        left, top, right, bottom = component.box
+        in_centre = left < x < right and top < y < bottom
+        return in_centre or not _touches_border(component, shape)
+
+    return list(filter(is_central, components)) or components
 
 
 def find_one(ink: Floats) -> tuple[Floats, Box] | None:
@@ -166,19 +162,27 @@ def text_lines(boxes: Floats, numbers: list[int]) -> list[list[int]]:
     A line is followed from left to right, so it may rise or fall.
     """
     lines: list[list[int]] = []
-    for number in sorted(numbers, key=lambda i: float(boxes[i, 0] + boxes[i, 2])):
-        top, bottom = boxes[number, 1::2]
-        ends = []
-        for line in lines:
-            before = boxes[line[-1]]
-            common = min(bottom, before[3]) - max(top, before[1])
-            if common > LEVEL * min(bottom - top, before[3] - before[1]):
-                ends.append(line)
-        if ends:
-            max(ends, key=lambda line: boxes[line[-1], 0]).append(number)
+    for k in sorted(numbers, key=lambda i: float(boxes[i, 0] + boxes[i, 2])):
+        # Of a line, its last digit and, since that may be an exponent, the one before.
+        levels = [max(_level(boxes[i], boxes[k]) for i in line[-2:]) for line in lines]
+        if max(levels, default=0) > 0:
+            lines[int(np.argmax(levels))].append(k)
         else:
-            lines.append([number])
+            lines.append([k])
     return sorted(lines, key=lambda line: boxes[line, 1::2].mean())
+
+
+def _level(before: Floats, box: Floats) -> float:
+    """Return how well a box follows another one on a text line; 0 if it does not."""
+    small, large = sorted((before, box), key=lambda box: float(box[3] - box[1]))
+    height, full = small[3] - small[1], large[3] - large[1]
+    common = (min(small[3], large[3]) - max(small[1], large[1])) / height
+    apart = (box[0] - before[2]) / full
+    if common > LEVEL:
+        return float(1 + common / (1 + AWAY * max(apart, 0)))
+    next_to = -0.5 * min(small[2] - small[0], large[2] - large[0]) / full < apart < NEAR
+    raised = height < SMALL * full and small[1] < large[1] and common > -RAISED
+    return float(common + RAISED) if raised and next_to else 0.0
 
 
 def ink_of_digits(
@@ -203,13 +207,9 @@ def ink_of_digits(
         y, x = np.mgrid[place] + 0.5
         meet = (np.abs(centres - centres[number]) < halves + halves[number]).all(axis=1)
         near = np.flatnonzero(meet)
-        away = [
-            np.hypot((x - cx) / half_w, (y - cy) / half_h)
-            for (cx, cy), (half_w, half_h) in zip(
-                centres[near], halves[near], strict=True
-            )
-        ]
-        own = (part > 0) & (near[np.argmin(away, axis=0)] == number)
+        away = (np.stack([x, y], axis=-1)[..., None, :] - centres[near]) / halves[near]
+        nearest = near[np.argmin(np.hypot(*np.moveaxis(away, -1, 0)), axis=-1)]
+        own = (part > 0) & (nearest == number)
         here, counts = np.unique(part[own], return_counts=True)
         # A component of which hardly anything lies here reaches in from elsewhere.
         reaching = here[counts < 0.2 * np.minimum(areas[here], own.sum())]
