@@ -42,7 +42,8 @@ WEIGHTS = 784 * 512 + 512 * 512 + 512 * 10
 FLOP_PER_IMAGE = 2 * (3 * WEIGHTS - 784 * 512)
 
 
-def keras_network(units=512, **options):
+def keras_network(units=512, options=None):
+    """Return the lesson's network, compiled with options of `compile`."""
     import keras
 
     layers = [
@@ -52,9 +53,8 @@ def keras_network(units=512, **options):
         keras.layers.Dense(10, "softmax"),
     ]
     network = keras.Sequential(layers)
-    network.compile(
-        "rmsprop", "categorical_crossentropy", metrics=["accuracy"], **options
-    )
+    loss = "categorical_crossentropy"
+    network.compile("rmsprop", loss, metrics=["accuracy"], **options or {})
     return network
 
 
@@ -65,7 +65,7 @@ class KerasAlone:
         self.epochs, self.options = epochs, options
 
     def fit(self, X, y):
-        self.network = keras_network(**self.options)
+        self.network = keras_network(options=self.options)
         self.network.fit(
             flatten_and_scale(X), np.eye(10)[y], 32, epochs=self.epochs, verbose=0
         )
