@@ -204,7 +204,10 @@ class TestSklearnCallbacks:
         clone(clf).fit(*rows[0])
         assert recorder.calls[2:-2] == epochs(0, 1, 2)
 
-    @pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+    @pytest.mark.parametrize(
+        "backend",
+        ["sequential", "threading", pytest.param("loky", marks=pytest.mark.process)],
+    )
     def test_scoring_monitor_scores_every_epoch(self, digits, backend):
         monitor = callback.ScoringMonitor(scoring="accuracy")
         pipe = make_pipeline(units=8, epochs=2, random_state=0)

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.process
 
 GRID = {"classifier__units": [8, 16], "classifier__epochs": [1, 2]}
 

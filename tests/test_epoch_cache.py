@@ -213,7 +213,7 @@ def test_fit_unwritable_epoch_cache_warns_once_and_trains(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.long
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_fit_killed_leaves_no_incomplete_epoch():
     script = Path(__file__).parents[1] / "examples" / "benchmarks" / "kills.py"
@@ -234,7 +234,9 @@ def search(digits, cache):
     return GridSearchCV(pipe, GRID, cv=2, error_score="raise").fit(*digits[0])
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize(
+    "backend", ["threading", pytest.param("loky", marks=pytest.mark.process)]
+)
 def test_search_epoch_cache_gives_the_same_scores(digits, tmp_path, backend):
     expected = search(digits, None)
     for _ in range(2):

@@ -120,7 +120,7 @@ def test_save_pipeline_missing_folder_raises(pipe, tmp_path, ending):
         save_pipeline(pipe, file)
 
 
-@pytest.mark.long
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_save_pipeline_killed_process_leaves_whole_file():
     script = Path(__file__).parents[1] / "examples" / "benchmarks" / "kills.py"
