@@ -26,7 +26,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
 from skmnist import fetch_mnist, to_mnist_format, to_sklearn
-from skmnist.pretrained import FILE, load_pretrained, write_layers
+from skmnist.pretrained import FILE, load_pretrained
 
 SIDE = 28
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
@@ -154,6 +154,14 @@ def training_images(X, y, bundled, rng):
         np.concatenate([images[as_they_are], redrawn]),
         np.concatenate([labels[as_they_are], labels]),
     )
+
+
+def write_layers(file, coefs, intercepts, **arrays):
+    """Write weights as float16, and other arrays as they are, to an .npz file."""
+    for n, (weights, biases) in enumerate(zip(coefs, intercepts, strict=True), start=1):
+        arrays[f"coefs_{n}"] = weights.astype(np.float16)
+        arrays[f"intercepts_{n}"] = biases.astype(np.float16)
+    np.savez(file, **arrays)
 
 
 def main():

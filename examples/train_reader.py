@@ -19,10 +19,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 from reader_data import HEIGHT, IGNORED, NONE, WIDTH, Bank, install_fonts, make_pages
-from train_pretrained import bundled_digits, training_images
+from train_pretrained import bundled_digits, training_images, write_layers
 
 from skmnist import fetch_mnist
-from skmnist.pictures.detection import FILE, save_network
+from skmnist.pictures.detection import FILE
 
 BATCH_SIZE = 32
 # MNIST's training images that are used. The others are for experiments.
@@ -211,7 +211,7 @@ def main():
             if isinstance(layer, Convolution)
         ]
         biases = [x for x in network.get_weights() if x.ndim == 1]
-        save_network(kernels, biases)
+        write_layers(FILE, kernels, biases)
 
 
 if __name__ == "__main__":

@@ -13,35 +13,21 @@ from skmnist.datasets import fetch_mnist, load_digits_28x28
 from skmnist.preprocessing import flatten_and_scale
 
 if TYPE_CHECKING:
-    from skmnist.classifier import MNISTClassifier
-    from skmnist.export import to_sklearn
-    from skmnist.pictures import Digits, find_digits, load_pictures, to_mnist_format
-    from skmnist.pipeline import make_pipeline
-    from skmnist.plots import DigitsDisplay, HistoryDisplay, PictureDisplay
-    from skmnist.pretrained import load_pretrained
-    from skmnist.reading import Reading, read_digits
-    from skmnist.saving import load_pipeline, save_pipeline
-
-__all__ = [
-    "Digits",
-    "DigitsDisplay",
-    "HistoryDisplay",
-    "MNISTClassifier",
-    "PictureDisplay",
-    "Reading",
-    "fetch_mnist",
-    "find_digits",
-    "flatten_and_scale",
-    "load_digits_28x28",
-    "load_pictures",
-    "load_pipeline",
-    "load_pretrained",
-    "make_pipeline",
-    "read_digits",
-    "save_pipeline",
-    "to_mnist_format",
-    "to_sklearn",
-]
+    from skmnist.classifier import MNISTClassifier as MNISTClassifier
+    from skmnist.export import to_sklearn as to_sklearn
+    from skmnist.pictures import Digits as Digits
+    from skmnist.pictures import find_digits as find_digits
+    from skmnist.pictures import load_pictures as load_pictures
+    from skmnist.pictures import to_mnist_format as to_mnist_format
+    from skmnist.pipeline import make_pipeline as make_pipeline
+    from skmnist.plots import DigitsDisplay as DigitsDisplay
+    from skmnist.plots import HistoryDisplay as HistoryDisplay
+    from skmnist.plots import PictureDisplay as PictureDisplay
+    from skmnist.pretrained import load_pretrained as load_pretrained
+    from skmnist.reading import Reading as Reading
+    from skmnist.reading import read_digits as read_digits
+    from skmnist.saving import load_pipeline as load_pipeline
+    from skmnist.saving import save_pipeline as save_pipeline
 
 # Imported on first use: TensorFlow takes seconds, scikit-learn half a second.
 _LAZY = {
@@ -54,6 +40,8 @@ _LAZY = {
     "reading": ("Reading", "read_digits"),
     "saving": ("load_pipeline", "save_pipeline"),
 }
+__all__ = ["fetch_mnist", "flatten_and_scale", "load_digits_28x28"]
+__all__ = sorted(sum(_LAZY.values(), (*__all__,)))
 
 
 def __getattr__(name: str) -> object:

@@ -279,11 +279,8 @@ def compile_options(recipe: dict[str, Any], n_steps: int) -> dict[str, Any]:
     params = unpack(pack(recipe))
     rate = "optimizer__learning_rate"
     if inspect.isclass(schedule := params.get(rate)):
-        options = {
-            name.removeprefix(f"{rate}__"): value
-            for name, value in params.items()
-            if name.startswith(f"{rate}__")
-        }
+        own = [name for name in params if name.startswith(f"{rate}__")]
+        options = {name.removeprefix(f"{rate}__"): params[name] for name in own}
         if "decay_steps" in inspect.signature(schedule).parameters:
             options = {"decay_steps": n_steps} | options
         params[rate] = schedule(**options)

@@ -9,6 +9,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
 import keras as keras
+import tensorflow as tf  # noqa: F401
 from scikeras import wrappers as wrappers
 
 _used = _lost = False

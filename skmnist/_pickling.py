@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -140,9 +141,8 @@ class SavedModel:
 class PicklingMixin(BaseEstimator):
     """Copies, clones and pickles of a classifier with all its Keras objects."""
 
-    def _make_model(self, dtype: str) -> keras.Model:
-        """Build and compile a model under a dtype policy."""
-        raise NotImplementedError
+    # Builds and compiles a model under a dtype policy.
+    _make_model: Callable[[str], keras.Model]
 
     def __copy__(self) -> Self:
         # Without it, a shallow copy would use the state for pickling.

@@ -8,7 +8,6 @@ import functools
 import gzip
 import hashlib
 import os
-import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -268,9 +267,8 @@ def _read_idx(file: Path) -> NDArray[np.uint8]:
             "expected an IDX file of images or labels, which begins with the bytes"
             f" 0 0 8 3 or 0 0 8 1, got {' '.join(map(str, magic)) or 'nothing'}"
         )
-    layout = struct.Struct(f">{magic[3]}I")
-    shape = layout.unpack_from(content, len(magic))
-    values = np.frombuffer(content, np.uint8, offset=len(magic) + layout.size)
+    shape = np.frombuffer(content, ">u4", count=magic[3], offset=4)
+    values = np.frombuffer(content, np.uint8, offset=4 + shape.nbytes)
     return values.reshape(shape).copy()
 
 

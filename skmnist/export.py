@@ -119,7 +119,7 @@ def _to_plain(name: str, step: Any) -> Any:
 
 def _to_mlp(clf: "MNISTClassifier") -> MLPClassifier:
     """Copy a fitted classifier's network and parameters into an MLPClassifier."""
-    activation, coefs, intercepts = _read_network(clf.model_)
+    activation, coefs, intercepts = _read_layers(clf.model_)
     seed = clf.random_state
     mlp = make_mlp(
         coefs,
@@ -155,11 +155,8 @@ def make_mlp(
     each of the sorted `classes`. The arrays are not copied.
     """
     coefs, intercepts, losses = list(coefs), list(intercepts), list(loss_curve)
-    mlp = MLPClassifier(
-        hidden_layer_sizes=tuple(len(bias) for bias in intercepts[:-1]),
-        alpha=0.0,
-        **params,
-    )
+    widths = tuple(map(len, intercepts[:-1]))
+    mlp = MLPClassifier(hidden_layer_sizes=widths, alpha=0.0, **params)
     mlp.classes_ = classes
     mlp._label_binarizer = LabelBinarizer().fit(mlp.classes_)
     # LabelBinarizer changes the dtype of strings.
@@ -183,7 +180,7 @@ def make_mlp(
     return mlp
 
 
-def _read_network(model: Any) -> tuple[str, list[Any], list[Any]]:
+def _read_layers(model: Any) -> tuple[str, list[Any], list[Any]]:
     """Return activation, weights and biases in MLPClassifier's form."""
     from skmnist._keras import keras
 
@@ -203,8 +200,5 @@ def _read_network(model: Any) -> tuple[str, list[Any], list[Any]]:
             " of these, or ship the pipeline with Keras."
         )
     kernels, biases = zip(*(layer.get_weights() for layer in dense), strict=True)
-    return (
-        names[activation],
-        [kernel.astype(np.float32) for kernel in kernels],
-        [bias.astype(np.float32) for bias in biases],
-    )
+    coefs, intercepts = ([np.float32(x) for x in of] for of in (kernels, biases))
+    return names[activation], coefs, intercepts

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from skmnist._keras import keras
+from skmnist._keras import keras, tf
 from skmnist.training.compiled import read_variable
 
 # Rows predicted at once: enough for fast matrix products, few enough to pad a block.
@@ -87,43 +87,37 @@ def _dense_layers(model: keras.Model) -> list[keras.layers.Dense]:
     return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
 
 
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-
-    def _forward(model: keras.Model) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """Return a compiled function that computes one block."""
-        layers = _dense_layers(model)
-        variables = [v for layer in layers for v in (layer.kernel, layer.bias)]
-        weights = [read_variable(variable) for variable in variables]
-        specs = tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
-        with _compiling:
-            program = _compile(tuple(layer.activation for layer in layers), specs)
-        return lambda block: program(tf.constant(block), *weights).numpy()
-
-    # Otherwise two threads may compile the same program.
-    _compiling = threading.Lock()
-
-    @lru_cache(32)
-    def _compile(activations: tuple[Any, ...], weights: tuple[Any, ...]) -> Any:
-        """Compile the forward pass of all networks of a shape."""
-
-        def forward(x: "tf.Tensor", *weights: "tf.Tensor") -> "tf.Tensor":
-            pairs = zip(weights[::2], weights[1::2], strict=True)
-            for activation, (kernel, bias) in zip(activations, pairs, strict=True):
-                x = activation(tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias)
-            return x
-
-        rows = tf.TensorSpec((BLOCK_ROWS, weights[0].shape[0]), tf.float32)
-        # Weights are arguments, so that one program serves all models of the shape.
-        return tf.function(
-            forward, jit_compile=True, autograph=False
-        ).get_concrete_function(rows, *weights)
-
-else:
-
-    def _forward(model: keras.Model) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """Return a function that computes one block through Keras' layers."""
+def _forward(model: keras.Model) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return a function that computes one block, on TensorFlow a compiled one."""
+    if keras.backend.backend() != "tensorflow":
         return lambda block: keras.ops.convert_to_numpy(model(block, training=False))
+    layers = _dense_layers(model)
+    variables = [v for layer in layers for v in (layer.kernel, layer.bias)]
+    weights = [read_variable(variable) for variable in variables]
+    specs = tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
+    with _compiling:
+        program = _compile(tuple(layer.activation for layer in layers), specs)
+    return lambda block: program(tf.constant(block), *weights).numpy()
+
+
+# Otherwise two threads may compile the same program.
+_compiling = threading.Lock()
+
+
+@lru_cache(32)
+def _compile(activations: tuple[Any, ...], weights: tuple[Any, ...]) -> Any:
+    """Compile the forward pass of all networks of a shape."""
+
+    def forward(x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+        pairs = zip(weights[::2], weights[1::2], strict=True)
+        for activation, (kernel, bias) in zip(activations, pairs, strict=True):
+            x = activation(tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias)
+        return x
+
+    rows = tf.TensorSpec((BLOCK_ROWS, weights[0].shape[0]), tf.float32)
+    # Weights are arguments, so that one program serves all models of the shape.
+    compiled = tf.function(forward, jit_compile=True, autograph=False)
+    return compiled.get_concrete_function(rows, *weights)
 
 
 # Other activations are computed by Keras.

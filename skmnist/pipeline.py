@@ -100,10 +100,5 @@ def make_pipeline(
     known = {**signature(make_pipeline).parameters, **MNISTClassifier().get_params()}
     check_routed("make_pipeline", classifier_params.keys() - known, known)
     images = ImageTransformer(flatten_and_scale, kw_args={"scale": scale})
-    return Pipeline(
-        [
-            ("preprocess", images),
-            ("classifier", MNISTClassifier(units, epochs=epochs, **classifier_params)),
-        ],
-        memory=memory,
-    )
+    clf = MNISTClassifier(units, epochs=epochs, **classifier_params)
+    return Pipeline([("preprocess", images), ("classifier", clf)], memory=memory)

@@ -63,7 +63,7 @@ def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]
     _check_scale(scale)
     X = _check_images(X)
     rows = X.reshape(len(X), math.prod(X.shape[1:]))
-    if problem := _find_problem(rows, X.shape[1:3] if X.ndim > 2 else None, scale):
+    if problem := _find_problem(X, scale):
         warnings.warn(problem, UserWarning, stacklevel=2)
     # One pass into float32: no float64 copy of the images is made.
     return np.divide(
@@ -71,25 +71,23 @@ def flatten_and_scale(X: ArrayLike, scale: float = 255.0) -> NDArray[np.float32]
     )
 
 
-def _find_problem(
-    rows: NDArray[Any], shape: tuple[int, ...] | None, scale: float
-) -> str | None:
+def _find_problem(images: NDArray[Any], scale: float) -> str | None:
     """Return what is wrong with the images and how to fix it, if anything is."""
-    if scale > 1 and rows.size:
+    if scale > 1 and images.size:
         # Unsigned integers cannot be negative, which saves a pass.
-        if rows.dtype.kind in "if" and (low := rows.min()) < 0:
+        if images.dtype.kind in "if" and (low := images.min()) < 0:
             return (
                 f"The images are divided by scale={scale:g}, but hold negative values,"
                 f" down to {low:g}: they look centred or normalized. Pass the grey"
                 f" levels from 0 to {scale:g}, or, if the classifier is trained on"
                 " such values, use scale=1."
             )
-        if 0 < rows.max() <= 1:
+        if 0 < images.max() <= 1:
             return (
                 f"The images are divided by scale={scale:g}, but no value in them"
                 " exceeds 1: they look scaled already. If they are, use scale=1."
             )
-    if look_inverted(rows, shape, scale):
+    if look_inverted(images, scale):
         return (
             "Most of the images have a bright border, as dark ink on light paper has,"
             " but MNIST's digits are light on dark. If these are not, pass"
@@ -98,16 +96,11 @@ def _find_problem(
     return None
 
 
-def look_inverted(
-    images: NDArray[Any], shape: tuple[int, ...] | None = None, scale: float = 255
-) -> bool:
-    """Return whether the border of most images is bright.
-
-    `shape` is the height and width of each image, by default a square.
-    """
+def look_inverted(images: NDArray[Any], scale: float = 255) -> bool:
+    """Return whether the border of most images is bright; flat ones are square."""
     rows = images.reshape(len(images), math.prod(images.shape[1:]))
     side = math.isqrt(rows.shape[1])
-    height, width = shape or (side, side)
+    height, width = images.shape[1:3] if images.ndim > 2 else (side, side)
     size = height * width
     if not len(rows) or size != rows.shape[1] or min(height, width) < SMALLEST_IMAGE:
         return False

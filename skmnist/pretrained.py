@@ -1,7 +1,5 @@
 """The bundled pretrained model."""
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +54,7 @@ def load_pretrained(*, trainable: bool = False) -> "Pipeline":
     >>> pipe["classifier"].hidden_layer_sizes
     (512, 512)
     """
-    network = read_network()
+    network = read_bundled()
     if trainable:
         return _make_trainable(network)
     from sklearn.pipeline import Pipeline
@@ -90,39 +88,19 @@ class DenseNetwork:
 
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Predict the probability of each class of images in MNIST's format."""
-        x = forward(self.coefs, self.intercepts, flatten_and_scale(X))
+        x = flatten_and_scale(X)
+        for weights, biases in zip(self.coefs, self.intercepts, strict=True):
+            # Of grey levels, which are at least 0, ReLU changes nothing.
+            x = np.maximum(x, 0) @ weights + biases
         x = np.exp(x - x.max(axis=1, keepdims=True))
         return np.asarray(x / x.sum(axis=1, keepdims=True))
 
 
-def read_network() -> DenseNetwork:
+def read_bundled() -> DenseNetwork:
     """Read the bundled model."""
-    coefs, intercepts, (classes, loss_curve) = read_layers(
-        FILE, "classes", "loss_curve"
-    )
-    return DenseNetwork(coefs, intercepts, classes, loss_curve.tolist())
-
-
-def forward(coefs: Sequence[Floats], intercepts: Sequence[Floats], x: Floats) -> Floats:
-    """Return the outputs of the last dense layer, with ReLU between layers."""
-    for weights, biases in zip(coefs, intercepts, strict=True):
-        x = x @ weights + biases
-        if weights is not coefs[-1]:
-            np.maximum(x, 0, out=x)
-    return x
-
-
-def write_layers(
-    file: str | os.PathLike[str],
-    coefs: Sequence[Floats],
-    intercepts: Sequence[Floats],
-    **arrays: NDArray[Any],
-) -> None:
-    """Write weights as float16, and other arrays as they are, to an .npz file."""
-    for n, (weights, biases) in enumerate(zip(coefs, intercepts, strict=True), start=1):
-        arrays[f"coefs_{n}"] = weights.astype(np.float16)
-        arrays[f"intercepts_{n}"] = biases.astype(np.float16)
-    np.savez(file, **arrays)  # type: ignore[arg-type]
+    names = "classes", "loss_curve"
+    coefs, intercepts, (classes, losses) = read_layers(FILE, *names)
+    return DenseNetwork(coefs, intercepts, classes, losses.tolist())
 
 
 def read_layers(

@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmnist.pictures import Digits, find_on_page, find_single
 from skmnist.pictures.decoding import Picture, read_picture
-from skmnist.pretrained import DenseNetwork, read_network
+from skmnist.pretrained import read_bundled
 
 # Exponent of the bundled model's probabilities, next to the detector's.
 WEIGHT = 0.25
+# Read once; its arrays are not handed out.
+_bundled_model = cache(read_bundled)
 # Calibration of the confidence (Platt 1999): a logistic regression on its log odds,
 # fitted to development pictures by `examples/benchmarks/pictures.py`.
 SLOPE, OFFSET = 1.47, 0.18
@@ -212,11 +214,9 @@ def classify_digits(digits: Digits, estimator: Any, size: tuple[int, int]) -> Re
         labels=classes[probabilities.argmax(axis=1)],
         probabilities=probabilities,
         confidence=probabilities.max(axis=1),
-        boxes=digits.boxes,
-        lines=digits.lines,
-        images=digits.images,
         size=size,
         classes=classes,
+        **vars(digits),
     )
 
 
@@ -230,11 +230,6 @@ def check_estimator(estimator: Any) -> Any:
             f" {type(estimator).__name__}."
         )
     return estimator
-
-
-@cache
-def _bundled_model() -> DenseNetwork:
-    return read_network()
 
 
 def _rounded(values: ArrayLike) -> Any:

@@ -95,8 +95,7 @@ def load_pipeline(file: str | os.PathLike[str]) -> Any:
     """
     file = Path(file)
     _require(file, writing=False)
-    with open(file, "rb"):  # The system's own message if the file is missing.
-        pass
+    open(file, "rb").close()  # The system's own message if the file is missing.
     with reading(f"{file} is not a saved pipeline, or is truncated or corrupt"):
         model = _read(file)
         model.predict_proba, model.classes_  # noqa: B018

@@ -192,24 +192,24 @@ def test_load_pretrained_accuracy_on_mnist(mnist, pipe):
 # The file of the weights
 
 
-def test_write_layers_read_layers_round_trip(tmp_path):
-    rng = np.random.default_rng(0)
-    coefs = [rng.normal(size=size).astype(np.float16) for size in ((5, 4), (4, 3))]
-    intercepts = [rng.normal(size=size).astype(np.float16) for size in (4, 3)]
-    file = tmp_path / "layers.npz"
-    pretrained.write_layers(file, coefs, intercepts, names=np.arange(3))
-    assert list(tmp_path.iterdir()) == [file]
-    found = pretrained.read_layers(file, "names")
-    for arrays, others in zip(found, (coefs, intercepts, [np.arange(3)]), strict=True):
-        for array, other in zip(arrays, others, strict=True):
-            np.testing.assert_array_equal(array, other)
-    assert {array.dtype for array in (*found[0], *found[1])} == {np.dtype(np.float32)}
+def test_read_layers_returns_arrays_of_the_file(tmp_path):
+    arrays = {"names": np.arange(3)}
+    for n, width in enumerate((4, 3), start=1):
+        arrays[f"coefs_{n}"] = np.full((n, width), n, np.float16)
+        arrays[f"intercepts_{n}"] = np.full(width, n / 2, np.float16)
+    np.savez(tmp_path / "layers.npz", **arrays)
+    coefs, intercepts, others = pretrained.read_layers(tmp_path / "layers.npz", "names")
+    assert {array.dtype for array in (*coefs, *intercepts)} == {np.dtype(np.float32)}
+    for n in 1, 2:
+        np.testing.assert_array_equal(coefs[n - 1], arrays[f"coefs_{n}"])
+        np.testing.assert_array_equal(intercepts[n - 1], arrays[f"intercepts_{n}"])
+    np.testing.assert_array_equal(others, [arrays["names"]])
 
 
-def test_forward_applies_relu_between_layers():
-    coefs = [np.float32([[1, -1]]), np.float32([[1], [10]])]
-    intercepts = [np.float32([0, 0]), np.float32([-5])]
-    x = np.float32([[2], [-2]])
-    np.testing.assert_array_equal(
-        pretrained.forward(coefs, intercepts, x), [[-3], [15]]
-    )
+def test_predict_proba_applies_relu_between_layers():
+    coefs = [np.float32([[2, -2]]), np.float32([[1, 1], [10, 20]])]
+    intercepts = [np.float32([-1, 1]), np.float32([-3, 0])]
+    network = pretrained.DenseNetwork(coefs, intercepts, np.arange(2), [])
+    # Hidden units of 1 and 0, and outputs of -2 and 1.
+    proba = network.predict_proba(np.full((1, 1), 255, np.uint8))
+    np.testing.assert_allclose(proba[0, 1], 1 / (1 + np.exp(-3)), rtol=1e-6)

@@ -27,7 +27,7 @@ try:
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
-    from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+    from starlette.middleware.base import BaseHTTPMiddleware
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route
@@ -100,7 +100,6 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
         make_app(model),
         lifespan="off",
         log_level="error",
-        access_log=False,
         timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
@@ -111,9 +110,9 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
         print(f"skmnist: {address} (Ctrl-C ends it)", flush=True)
         if open_browser:
             # A thread, because some browsers return only when they are closed.
-            threading.Thread(
-                target=webbrowser.open, args=(address,), daemon=True
-            ).start()
+            opening = threading.Thread(target=webbrowser.open, args=(address,))
+            opening.daemon = True
+            opening.start()
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
 
@@ -149,7 +148,10 @@ def make_app(model: Any) -> Starlette:
         return Response(answer, media_type="application/json")
 
     return Starlette(
-        routes=[Route("/", _page), Route("/read", read, methods=["POST"])],
+        routes=[
+            Route("/", _page),
+            Route("/read", read, methods=["POST"]),
+        ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=_answer_own_page)],
         exception_handlers={HTTPException: _answer_error},
     )
@@ -164,9 +166,8 @@ def _read(estimator: Any, body: bytes) -> bytes:
     return json.dumps(reading.to_dict(), separators=(",", ":")).encode()
 
 
-async def _answer_error(request: Request, error: Exception) -> Response:
-    """Answer with the error as JSON."""
-    assert isinstance(error, HTTPException)
+async def _answer_error(request: Request, error: Any) -> Response:
+    """Answer with an HTTPException as JSON."""
     content = {"error": error.detail}
     return JSONResponse(content, error.status_code, headers=error.headers)
 
@@ -175,9 +176,7 @@ async def _page(request: Request) -> Response:
     return HTMLResponse(HTML)
 
 
-async def _answer_own_page(
-    request: Request, call_next: RequestResponseEndpoint
-) -> Response:
+async def _answer_own_page(request: Request, call_next: Any) -> Response:
     """Reject requests of other pages, and isolate the page from them."""
     # Host shows a name that resolves to this machine (DNS rebinding), Origin a page of
     # another address. Any port: a tunnel from another machine may use another port.

@@ -41,8 +41,7 @@ def fit(args: argparse.Namespace) -> int:
     """Train, print what Keras reports of each epoch, and test."""
     if args.save:
         check_savable(args.save)
-    if args.plot:
-        _check_plot(args.plot)
+    _check_plot(args.plot)
     name, (X_train, y_train), (X_test, y_test) = _load(args)
     units = args.units[0] if len(args.units) == 1 else tuple(args.units)
     if not args.quiet:
@@ -75,9 +74,8 @@ def fit(args: argparse.Namespace) -> int:
         if not (args.save and epochs):
             raise
         save_pipeline(pipe, args.save)
-        complain(
-            f"interrupted; saved {args.save} after {epochs} of {args.epochs} epochs"
-        )
+        saved = f"saved {shown(str(args.save))} after {epochs} of {args.epochs} epochs"
+        complain(f"interrupted; {saved}")
         return 130
     if not args.quiet:
         print(f"parameters: {pipe['classifier'].model_.count_params():,}")
@@ -124,8 +122,7 @@ def predict(args: argparse.Namespace) -> int:
     """Print the digits of pictures, and the labels of images in arrays."""
     if args.plot and (args.single or len(args.files) > 1):
         raise ValueError("--plot draws one picture, with all its digits")
-    if args.plot:
-        _check_plot(args.plot)
+    _check_plot(args.plot)
     model = load_pipeline(args.model) if args.model else None
     failed = 0
     for file in args.files:
@@ -146,9 +143,8 @@ def predict(args: argparse.Namespace) -> int:
         from skmnist.plots import PictureDisplay
 
         figure = Figure(layout="constrained")
-        PictureDisplay.from_reading(
-            reading, file, ax=figure.subplots(), min_confidence=args.min_confidence
-        )
+        options = {"ax": figure.subplots(), "min_confidence": args.min_confidence}
+        PictureDisplay.from_reading(reading, file, **options)
         figure.savefig(args.plot, bbox_inches="tight", dpi=150)
     return failed
 
@@ -171,12 +167,13 @@ def app(args: argparse.Namespace) -> None:
     serve(model, port=args.port, open_browser=not args.no_browser)
 
 
-def _check_plot(file: Path) -> None:
-    """Raise an error if a drawing cannot be made or saved."""
-    check_writable(file)
-    from skmnist.plots.axes import import_pyplot
+def _check_plot(file: Path | None) -> None:
+    """Raise an error if a drawing is wanted that cannot be made or saved."""
+    if file is not None:
+        from skmnist.plots.axes import import_pyplot
 
-    import_pyplot()
+        check_writable(file)
+        import_pyplot()
 
 
 def _draw_training(pipe: Any, X: Any, y: Any) -> Any:

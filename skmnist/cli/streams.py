@@ -26,7 +26,8 @@ for line in sys.stdin.buffer:
 def filter_stderr() -> None:
     """Drop TensorFlow's log from this process' standard error.
 
-    TF_CPP_MIN_LOG_LEVEL keeps all of it. Text of Python does not pass the filter.
+    Nothing is dropped if TF_CPP_MIN_LOG_LEVEL is set. `skmnist._keras` sets it, so this
+    is called before its import. Text of Python does not pass the filter.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return

@@ -84,10 +84,8 @@ class DigitsDisplay:
         from sklearn.base import is_classifier
 
         if not is_classifier(estimator):
-            raise TypeError(
-                "DigitsDisplay takes a fitted classifier, got"
-                f" {type(estimator).__name__}."
-            )
+            kind = type(estimator).__name__
+            raise TypeError(f"DigitsDisplay takes a fitted classifier, got {kind}.")
         predicted, confidence = np.asarray(estimator.predict(X)), None
         if hasattr(estimator, "predict_proba"):
             columns = np.searchsorted(estimator.classes_, predicted)
@@ -125,13 +123,10 @@ class DigitsDisplay:
         sureness = np.zeros(len(X)) if confidence is None else np.asarray(confidence)
         # Stable, so that images without confidence keep their order.
         order = np.lexsort((np.where(wrong, -sureness, sureness), ~wrong))
-        display = cls(
-            X[order],
-            y_true[order],
-            predicted=y_pred[order],
-            confidence=None if confidence is None else sureness[order],
-        )
+        display = cls(X[order], y_true[order], predicted=y_pred[order])
         display.indices = order
+        if confidence is not None:
+            display.confidence = sureness[order]
         return display.plot(**options)
 
     def plot(

@@ -1,6 +1,6 @@
 """Loss and metrics of a training."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from skmnist.plots.axes import BLUE, ORANGE, make_grid
@@ -22,8 +22,8 @@ class HistoryDisplay:
         One value per epoch, such as the ``history_`` of an
         :class:`~skmnist.MNISTClassifier`. Names that begin with ``val_`` belong to
         validation data.
-    validation_freq : int or container of int, default=1
-        Number of epochs between validations, or the epochs with a validation.
+    validation_freq : int, default=1
+        Number of epochs between validations.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class HistoryDisplay:
         self,
         history: Mapping[str, Sequence[float]],
         *,
-        validation_freq: int | Container[int] = 1,
+        validation_freq: int = 1,
     ):
         self.history = history
         self.validation_freq = validation_freq
@@ -69,10 +69,8 @@ class HistoryDisplay:
         last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
         check_is_fitted(last)
         if isinstance(last, MLPClassifier):
-            history: dict[str, Any] = {
-                "loss": getattr(last, "loss_curve_", None),
-                "val_accuracy": getattr(last, "validation_scores_", None),
-            }
+            names = {"loss": "loss_curve_", "val_accuracy": "validation_scores_"}
+            history: Any = {n: getattr(last, a, None) for n, a in names.items()}
         elif hasattr(last, "history_"):
             history = last.history_
         else:
@@ -108,9 +106,8 @@ class HistoryDisplay:
         self.axes_, self.lines_ = grid[0], {}
         for key, values in self.history.items():
             validation = key.startswith("val_")
-            (self.lines_[key],) = self.axes_[
-                names.index(key.removeprefix("val_"))
-            ].plot(
+            panel = self.axes_[names.index(key.removeprefix("val_"))]
+            (self.lines_[key],) = panel.plot(
                 self._epochs(key),
                 values,
                 color=ORANGE if validation else BLUE,
@@ -130,11 +127,6 @@ class HistoryDisplay:
 
     def _epochs(self, key: str) -> list[int]:
         """Return the epoch of each value, counted from 1."""
-        count = len(self.history[key])
-        epochs = range(1, max(map(len, self.history.values())) + 1)
-        frequency = self.validation_freq if key.startswith("val_") else 1
-        if not isinstance(frequency, Container):
-            frequency = epochs[frequency - 1 :: frequency]
-        validated = [epoch for epoch in epochs if epoch in frequency]
-        # The parameter may have changed since the training.
-        return (validated if count <= len(validated) else list(epochs))[-count:]
+        count, last = len(self.history[key]), max(map(len, self.history.values()))
+        step = self.validation_freq if key.startswith("val_") else 1
+        return list(range(step, last + 1, step))[-count:]

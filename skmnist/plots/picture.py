@@ -113,6 +113,8 @@ class PictureDisplay:
             inches = 7 / max(width, height)
             figsize = (max(2, width * inches), max(2, height * inches))
             _, ax = import_pyplot().subplots(figsize=figsize, layout="constrained")
+        from matplotlib.patches import Rectangle
+
         self.im_ = ax.imshow(
             image,
             cmap="gray",
@@ -124,27 +126,21 @@ class PictureDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         self.boxes_: list[Any] = []
         self.texts_: list[Any] = []
-        fontsize = _fit_font(ax, boxes, (width, height))
+        # A font that leaves the text line above legible.
+        extent, heights = ax.get_window_extent(), [0, *(boxes[:, 3] - boxes[:, 1])]
+        points = 72 / ax.figure.dpi * min(extent.width / width, extent.height / height)
+        fontsize = float(np.clip(0.4 * points * np.median(heights), 5, 12))
         confidence = np.inf if self.confidence is None else self.confidence
         sure = np.broadcast_to(confidence, len(boxes)) >= min_confidence
         labels = np.asarray(self.labels)
         for box, label, certain in zip(boxes, labels, sure, strict=True):
-            self._add_box(box, str(label), certain, fontsize)
-        return self
-
-    def _add_box(
-        self, box: NDArray[Any], label: str, sure: bool, fontsize: float
-    ) -> None:
-        from matplotlib.patches import Rectangle
-
-        left, top, right, bottom = box
-        colour = BLUE if sure else ORANGE
-        frame = Rectangle((left, top), right - left, bottom - top, fill=False)
-        frame.set(color=colour, linestyle="-" if sure else "--", linewidth=1.5)
-        self.boxes_.append(self.ax_.add_patch(frame))
-        self.texts_.append(
-            self.ax_.annotate(
-                label if sure else f"{label}?",
+            left, top, right, bottom = box
+            colour = BLUE if certain else ORANGE
+            frame = Rectangle((left, top), right - left, bottom - top, fill=False)
+            frame.set(color=colour, linestyle="-" if certain else "--", linewidth=1.5)
+            self.boxes_.append(ax.add_patch(frame))
+            text = ax.annotate(
+                str(label) if certain else f"{label}?",
                 (left, top),
                 xytext=(2, 2),
                 textcoords="offset points",
@@ -152,13 +148,5 @@ class PictureDisplay:
                 fontsize=fontsize,
                 bbox={"facecolor": colour, "edgecolor": "none", "pad": 2},
             )
-        )
-
-
-def _fit_font(ax: "Axes", boxes: NDArray[Any], size: tuple[int, int]) -> float:
-    """Return a font size, in points, that leaves the text line above legible."""
-    if not len(boxes):
-        return 10.0
-    extent = ax.get_window_extent()
-    points = 72 / ax.figure.dpi * min(extent.width / size[0], extent.height / size[1])
-    return float(np.clip(0.4 * points * np.median(boxes[:, 3] - boxes[:, 1]), 5, 12))
+            self.texts_.append(text)
+        return self

@@ -37,6 +37,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
+
 SCALING = 0.12
 ROTATION = math.tan(math.radians(11))
 SHEAR = 0.2
@@ -52,7 +54,7 @@ N_DRAWS = N_AFFINE + 2 * GRID**2
 BLOCK_PIXELS = 2**15
 
 
-def draw(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+def draw(rng: np.random.Generator, n: int) -> Floats:
     """Draw the 104 random numbers of each of `n` images, uniform from -1 to 1.
 
     Drawing for 32 images and then for 16 gives the same as drawing for 48.
@@ -63,22 +65,12 @@ def draw(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
     return draws
 
 
-def distort(
-    X: NDArray[np.float32], draws: NDArray[np.float32], strength: float = 1.0
-) -> NDArray[np.float32]:
+def distort(X: Floats, draws: Floats, strength: float = 1.0) -> Floats:
     """Distort images, each by its own random numbers, and return a new array.
 
-    The result for an image depends, to the bit, on nothing else.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features), dtype float32
-        Square images, flattened: 784 features are 28x28 pixels. They are interpolated
-        bilinearly, and 0 outside.
-    draws : ndarray of shape (n_samples, 104), dtype float32
-        Random numbers, as :func:`draw` returns them.
-    strength : float, default=1.0
-        Factor of all displacements. 0 leaves the images unchanged.
+    The result for an image depends, to the bit, on nothing else. `X` has a square image
+    in each row, which is interpolated bilinearly, and 0 outside; `draws` has what
+    :func:`draw` returns. `strength` is a factor of all displacements.
     """
     n_samples, n_features = X.shape
     side = math.isqrt(n_features)
@@ -97,9 +89,7 @@ def distort(
     return distorted
 
 
-def _places(
-    draws: NDArray[np.float32], side: int, strength: float
-) -> NDArray[np.float32]:
+def _places(draws: Floats, side: int, strength: float) -> Floats:
     """Return the row and column where each pixel gets its value, (n, 2, side, side)."""
     a, b = SCALING * draws[:, 0], SCALING * draws[:, 1]
     r, k = ROTATION * draws[:, 2], SHEAR * draws[:, 3]
@@ -125,13 +115,12 @@ def _places(
 
 
 @lru_cache
-def _functions(side: int) -> NDArray[np.float32]:
+def _functions(side: int) -> Floats:
     """Return the functions of which displacements along an axis are sums, (side, 9)."""
     pixels = np.arange(side)
     grid = np.linspace(0, side - 1, GRID)
-    gaussians = np.exp(
-        -(((pixels[:, np.newaxis] - grid) / (SMOOTHING * side)) ** 2) / 2
-    )
+    away = (pixels[:, np.newaxis] - grid) / (SMOOTHING * side)
+    gaussians = np.exp(-(away**2) / 2)
     # The variance of noise from -1 to 1 is a third. This makes it 1 at every pixel,
     # together with the same factor for the other axis.
     gaussians *= 3**0.25 / np.linalg.norm(gaussians, axis=1, keepdims=True)
@@ -141,9 +130,7 @@ def _functions(side: int) -> NDArray[np.float32]:
     return functions
 
 
-def _sample(
-    images: NDArray[np.float32], places: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _sample(images: Floats, places: Floats) -> Floats:
     """Interpolate images, (n, side, side), bilinearly. Overwrites `places`."""
     n, side, _ = images.shape
     # Everything further outside is 0, too.
@@ -168,9 +155,7 @@ def _sample(
     return _between(upper, lower, to_row)
 
 
-def _between(
-    a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _between(a: Floats, b: Floats, weight: Floats) -> Floats:
     """Interpolate linearly, in place because a new array would not be in the cache."""
     b -= a
     b *= weight

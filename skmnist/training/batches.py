@@ -98,15 +98,12 @@ class Batches(keras.utils.PyDataset):
         starts = [*range(0, stacked, steps), *range(stacked, len(self))]
 
         def gather(first: int) -> Chunk:
-            if first >= stacked:
-                arrays, number = self.take(first, 1), 1
-            else:
-                number = min(steps, stacked - first)
-                arrays = tuple(
-                    _stack(array, steps, self.batch_size)
-                    for array in self.take(first, number)
-                )
-            return Chunk(first, number, first < stacked, tuple(map(convert, arrays)))
+            stack = first < stacked
+            number = min(steps, stacked - first) if stack else 1
+            arrays = self.take(first, number)
+            if stack:
+                arrays = tuple(_stack(a, steps, self.batch_size) for a in arrays)
+            return Chunk(first, number, stack, tuple(map(convert, arrays)))
 
         coming = _pool.submit(gather, starts[0])
         try:

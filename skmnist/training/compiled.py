@@ -13,11 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from skmnist._keras import keras, state_variables
+from skmnist._keras import keras, state_variables, tf
 from skmnist.training.batches import Arrays, Chunk
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
 
 # With fewer full batches in an epoch, compiling takes longer than it saves.
 MIN_COMPILED_STEPS = 32
@@ -82,12 +79,12 @@ class Program:
             del self.called_for.variables
         return metrics(model)
 
-    def _loop(self, step: str, stacks: Sequence["tf.Tensor"]) -> Callable[..., Any]:
+    def _loop(self, step: str, stacks: Sequence[tf.Tensor]) -> Callable[..., Any]:
         """Return a loop of a number of steps over batches stacked in arrays."""
         run = getattr(self.model, step)
 
-        def loop(steps: "tf.Tensor", *arrays: "tf.Tensor") -> None:
-            def body(i: "tf.Tensor") -> tuple["tf.Tensor"]:
+        def loop(steps: tf.Tensor, *arrays: tf.Tensor) -> None:
+            def body(i: tf.Tensor) -> tuple[tf.Tensor]:
                 run(tuple(array[i] for array in arrays))
                 return (i + 1,)
 
@@ -96,7 +93,7 @@ class Program:
         specs = [tf.TensorSpec(array.shape, array.dtype) for array in stacks]
         return self._function(loop, (tf.TensorSpec((), tf.int32), *specs), step, True)
 
-    def _single(self, step: str, batch: Sequence["tf.Tensor"]) -> Callable[..., Any]:
+    def _single(self, step: str, batch: Sequence[tf.Tensor]) -> Callable[..., Any]:
         """Return a step as a function of one batch, of any size."""
         run = getattr(self.model, step)
         specs = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in batch]
@@ -123,7 +120,7 @@ class Program:
                 self.functions[key] = traced
         return self.functions[key]
 
-    def _handle(self, place: int) -> "tf.Tensor":
+    def _handle(self, place: int) -> tf.Tensor:
         """Return TensorFlow's handle of a variable of the model being trained."""
         return self.called_for.variables[place].value.handle
 

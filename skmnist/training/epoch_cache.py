@@ -13,12 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmnist._io import replacing
-from skmnist._keras import assign, keras, state_variables
+from skmnist._keras import assign, keras, state_variables, tf
 from skmnist._version import __version__
 from skmnist.training.batches import Batches
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
 
 Folder: TypeAlias = str | os.PathLike[str] | joblib.Memory
 # Loss and metrics of an epoch.

@@ -6,14 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from skmnist._keras import assign, keras, state_variables
+from skmnist._keras import assign, keras, state_variables, tf
 from skmnist.training.batches import Batches
 from skmnist.training.callbacks import looks_at_batches
 from skmnist.training.compiled import MIN_COMPILED_STEPS, Report, find_program, metrics
 from skmnist.training.epoch_cache import Folder, Logs, cached
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
 
 # Products of two weights of this size overflow.
 MAX_WEIGHT = np.sqrt(np.finfo(np.float32).max)
@@ -93,21 +90,19 @@ class FinishedEpochs(keras.callbacks.Callback):
     def __init__(self, history: History):
         super().__init__()
         self.history = history
-        self.values: list[Any] | None = None
+        self.state: tuple[list[keras.Variable], list[Any]] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        variables = state_variables(self.model)
-        if epoch + 1 == self.params["epochs"]:
-            variables = []  # No further epoch will change them.
-        values = [variable.numpy() for variable in variables]
+        last = epoch + 1 == self.params["epochs"]  # No further one changes them.
+        variables = [] if last else state_variables(self.model)
+        state = variables, [variable.numpy() for variable in variables]
         history = {n: [*self.history.get(n, ()), v] for n, v in (logs or {}).items()}
-        self.values, self.history = values, self.history | history
+        self.state, self.history = state, self.history | history
 
     def restore(self) -> None:
         """Set the model to the state after the last finished epoch, if there is one."""
-        if self.values:
-            assign(state_variables(self.model), self.values)
-        if self.values is not None:
+        if self.state is not None:
+            assign(*self.state)
             # As at the end of training: an optimizer may average weights.
             self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
 
