@@ -443,6 +443,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 def test_fit_keyboard_interrupt_keeps_finished_epochs():
     with subprocess.Popen(
@@ -541,7 +542,9 @@ class TestAugmentation:
         small_classifier(augmentation=1, validation_split=0.2).fit(X, y)
         assert sum(map(len, epochs[2:])) == 240
 
-    @pytest.mark.parametrize("backend", ["threading", "loky"])
+    @pytest.mark.parametrize(
+        "backend", ["threading", pytest.param("loky", marks=pytest.mark.process)]
+    )
     def test_augmentation_in_workers_is_the_same_to_the_bit(self, rows, backend):
         clf = small_classifier(augmentation=1.0, batch_size=8)
         expected = state(clf.fit(*rows[0]))

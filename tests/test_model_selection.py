@@ -53,6 +53,7 @@ class TestSearches:
                 pipe.score(X[test], y[test]) for pipe, test in folds
             ]
 
+    @pytest.mark.process
     def test_grid_search_in_two_processes_finds_the_same(self, digits, grid_search):
         search = clone(grid_search).set_params(n_jobs=2).fit(*digits[0])
         for name in ("split0_test_score", "split1_test_score", "rank_test_score"):
