@@ -104,6 +104,7 @@ def test_read_concurrent_requests_are_independent(server, pages):
     assert together == alone * 6
 
 
+@pytest.mark.process
 def test_serve_other_model_is_used():
     code = """
 import numpy as np

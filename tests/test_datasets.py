@@ -181,6 +181,7 @@ def fetch_offline(code, keras_home):
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.process
 def test_fetch_mnist_offline_says_where_files_may_be(tmp_path):
     ((error, cause),) = fetch_offline(FETCH, tmp_path)
     assert error.startswith("OSError: MNIST cannot be downloaded (")

@@ -61,6 +61,7 @@ pickle bytes
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("level", "expected"), [(None, "1"), ("0", "0")])
 def test_import_sets_log_level_only_if_unset(level, expected):
     code = """
