@@ -336,7 +336,7 @@ def test_diverging_training_raises_and_a_search_goes_on(rows):
     assert search.best_params_ == {"optimizer__learning_rate": 0.1}
 
 
-@pytest.fixture(params=["mixed_float16", "mixed_bfloat16", "float64", "float16"])
+@pytest.fixture(params=["mixed_float16", "mixed_bfloat16", "float64"])
 def policy(request):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(request.param)

@@ -299,7 +299,7 @@ def test_a_digit_in_pieces_is_one_digit():
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20, pytest.approx(9, abs=2))
 
 
-@pytest.mark.parametrize("scale", [1, 2, 5, 40])
+@pytest.mark.parametrize("scale", [1, 2, 20])
 def test_read_digits_touching_digits_are_read_at_any_scale(alphabet, scale):
     right = total = 0
     for a in range(10):

@@ -1,6 +1,6 @@
 """Property tests of any input of a kind, and of any order of calls.
 
-``HYPOTHESIS_PROFILE=long`` runs 5,000 examples of each instead of 100.
+``HYPOTHESIS_PROFILE=long`` runs 5,000 examples of each instead of 50.
 """
 
 import gzip
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.long
 
 # The first call of a kind compiles, so a single example has no deadline.
 quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("default", max_examples=100, **quiet)
+settings.register_profile("default", max_examples=50, **quiet)
 settings.register_profile("long", max_examples=5000, **quiet)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
