@@ -16,7 +16,7 @@ from skmnist._keras import check_threads
 from skmnist.network import predict_proba
 from skmnist.training.callbacks import (
     CallbackSupportMixin,
-    EpochTasks,
+    epoch_tasks,
     lend,
     with_callbacks,
 )
@@ -284,8 +284,7 @@ class MNISTClassifier(CallbackSupportMixin, KerasClassifier):
         new = not (hasattr(self, "model_") and (incremental or self.warm_start))
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         data = {"X": X, "y": y, "metadata": metadata, "build": self._build_network}
-        observed = hasattr(self, "_skl_callbacks") and not incremental
-        tasks = [EpochTasks(self, epochs=epochs, **data)] if observed else []
+        tasks = [] if incremental else epoch_tasks(self, epochs=epochs, **data)
         with self._unchanged_on_error(new=new):
             samples = self._check_training(X, y, sample_weight, classes, new=new)
             share = options.pop("validation_split")

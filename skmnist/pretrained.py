@@ -89,17 +89,17 @@ class DenseNetwork:
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Predict the probability of each class of images in MNIST's format."""
         x = flatten_and_scale(X)
-        for weights, biases in zip(self.coefs, self.intercepts, strict=True):
-            # Of grey levels, which are at least 0, ReLU changes nothing.
-            x = np.maximum(x, 0) @ weights + biases
+        *hidden, (weights, biases) = zip(self.coefs, self.intercepts, strict=True)
+        for kernel, bias in hidden:
+            x = np.maximum(x @ kernel + bias, 0)
+        x = x @ weights + biases
         x = np.exp(x - x.max(axis=1, keepdims=True))
         return np.asarray(x / x.sum(axis=1, keepdims=True))
 
 
 def read_bundled() -> DenseNetwork:
     """Read the bundled model."""
-    names = "classes", "loss_curve"
-    coefs, intercepts, (classes, losses) = read_layers(FILE, *names)
+    coefs, intercepts, (classes, losses) = read_layers(FILE, "classes", "loss_curve")
     return DenseNetwork(coefs, intercepts, classes, losses.tolist())
 
 

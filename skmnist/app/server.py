@@ -110,9 +110,9 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
         print(f"skmnist: {address} (Ctrl-C ends it)", flush=True)
         if open_browser:
             # A thread, because some browsers return only when they are closed.
-            opening = threading.Thread(target=webbrowser.open, args=(address,))
-            opening.daemon = True
-            opening.start()
+            threading.Thread(
+                target=webbrowser.open, args=(address,), daemon=True
+            ).start()
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
 
@@ -148,10 +148,7 @@ def make_app(model: Any) -> Starlette:
         return Response(answer, media_type="application/json")
 
     return Starlette(
-        routes=[
-            Route("/", _page),
-            Route("/read", read, methods=["POST"]),
-        ],
+        routes=[Route("/", _page), Route("/read", read, methods=["POST"])],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=_answer_own_page)],
         exception_handlers={HTTPException: _answer_error},
     )

@@ -161,7 +161,7 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
 
 def find_single(picture: Upright) -> Digits:
     """Find the most prominent digit of a picture; a ValueError if it is blank."""
-    for ink in _find_ink(picture):
+    for ink in _ink_at_resolutions(picture):
         found = find_one(ink)
         if found and found[1][3] - found[1][1] > ENOUGH:
             break
@@ -175,7 +175,7 @@ def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
 
     The last class is "not a digit".
     """
-    for ink in _find_ink(picture):
+    for ink in _ink_at_resolutions(picture):
         labels, components = find_components(ink)
         height = typical_height(components, ink.shape) if components else 0
         if height > ENOUGH:
@@ -193,7 +193,7 @@ def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
     return digits, found.probabilities[order]
 
 
-def _find_ink(picture: Upright) -> Iterator[NDArray[np.float32]]:
+def _ink_at_resolutions(picture: Upright) -> Iterator[NDArray[np.float32]]:
     """Yield the strength of ink at a low resolution, then at a higher one."""
     for longest_side in RESOLUTIONS:
         yield find_ink(picture.colours(longest_side))

@@ -37,8 +37,7 @@ class Upright:
     image: Image.Image
     # Width and height before it was reduced, in pixels.
     size: Size
-    # For messages.
-    name: str = "the picture"
+    name: str = "the picture"  # for messages
 
     def colours(self, longest_side: int = LONGEST_SIDE) -> NDArray[np.float32]:
         """Return the colours from 0 to 1 of shape (h, w, 3), on opaque paper."""

@@ -35,9 +35,9 @@ def find_ruling(mask: Mask) -> Mask:
     areas = np.bincount(labels.ravel())[1:]
     places = ndimage.find_objects(labels)
     for i in np.argsort(areas)[: -MOST_FRAMES - 1 : -1]:
-        own, around = labels[places[i]] == i + 1, mask[places[i]]
-        if min(own.shape) >= SMALLEST:
-            ruling[places[i]] |= _frame_lines(own, around)
+        around = mask[places[i]]
+        if min(around.shape) >= SMALLEST:
+            ruling[places[i]] |= _frame_lines(labels[places[i]] == i + 1, around)
     return ruling
 
 

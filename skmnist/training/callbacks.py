@@ -24,6 +24,12 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+def epoch_tasks(estimator: Any, **options: Any) -> list[keras.callbacks.Callback]:
+    """Return the Keras callback that calls an estimator's callbacks, if it has any."""
+    has_callbacks = hasattr(estimator, "_skl_callbacks")
+    return [EpochTasks(estimator, **options)] if has_callbacks else []
+
+
 class EpochTasks(keras.callbacks.Callback):
     """Call scikit-learn's callbacks for a fit and for each epoch."""
 
