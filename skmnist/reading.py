@@ -14,8 +14,8 @@ from skmnist.pretrained import read_bundled
 # Exponent of the bundled model's probabilities, next to the detector's.
 WEIGHT = 0.25
 _bundled_model = cache(read_bundled)  # whose arrays are not handed out
-# Calibration of the confidence (Platt 1999): a logistic regression on its log odds,
-# fitted to development pictures by `examples/benchmarks/pictures.py`.
+# Logistic regression on the log odds of the confidence (Platt 1999), fitted to
+# development pictures by `examples/benchmarks/pictures.py`.
 SLOPE, OFFSET = 1.47, 0.18
 
 

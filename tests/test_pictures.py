@@ -22,7 +22,7 @@ from skmnist import (
     read_digits,
     to_mnist_format,
 )
-from skmnist.pictures.detection import Detections, adapt
+from skmnist.pictures.detection import adapt, detect
 from skmnist.pictures.segmentation import text_lines
 
 WHITE, INK = (245, 243, 235), (35, 40, 90)
@@ -147,6 +147,14 @@ def printed_cells(ink, rng):
     return np.uint8(painted(np.maximum(ink, 0.8 * cells)))
 
 
+def patterned(ink, rng):
+    """Print waves as on a cheque, half as dark as the ink."""
+    small = ink[::3, ::3]
+    y, x = np.mgrid[: small.shape[0], : small.shape[1]]
+    waves = 0.5 + 0.5 * np.sin(2 * np.pi * (y / 6 + 0.3 * np.sin(x / 25)))
+    return np.uint8(painted(np.maximum(small, 0.4 * waves)))
+
+
 PAPERS = [
     plain,
     lamp,
@@ -160,6 +168,7 @@ PAPERS = [
     ruled,
     squared,
     printed_cells,
+    patterned,
 ]
 
 
@@ -188,6 +197,30 @@ def test_digits_of_any_size_are_read_exactly(size, alphabet):
 def test_rising_and_falling_lines_are_read_line_by_line(degrees, page):
     turned = ndimage.rotate(page, degrees, order=1).clip(0, 1)
     assert read(plain(turned, None)) == "40718 52369"
+
+
+@pytest.mark.parametrize("slant", [-0.5, 1.0])
+def test_sheared_writing_is_read_and_located(slant, page):
+    upright = find_digits(plain(page, None))
+    matrix = [[1, 0], [slant, 1]]  # columns from rows
+    offset = (0, -slant * page.shape[0] / 2)
+    sheared = ndimage.affine_transform(page, matrix, offset, order=1).clip(0, 1)
+    reading = read_digits(plain(sheared, None))
+    assert reading.text == "40718\n52369"
+    np.testing.assert_allclose(reading.boxes[:, 1::2], upright.boxes[:, 1::2], atol=5)
+    for left, top, right, bottom in reading.boxes:
+        # Ink fills the box, up to its soft edge.
+        ink = sheared[top:bottom, left:right] > 0.5
+        assert min(ink[:5].any(), ink[-5:].any(), ink[:, :5].any(), ink[:, -5:].any())
+
+
+@pytest.mark.parametrize("factor", [0.3, 3])
+def test_detect_corrects_a_wrong_height(factor, page):
+    ink = page.astype(np.float32)
+    marks = np.empty((0, 4))
+    boxes, p = detect(ink, 85 * factor, marks)
+    order = np.lexsort((boxes[:, 0], boxes[:, 1] > 180))
+    assert p[order].argmax(axis=1).tolist() == [4, 0, 7, 1, 8, 5, 2, 3, 6, 9]
 
 
 def encoded(image, **options):
@@ -523,13 +556,14 @@ def test_adapt_multiplies_the_odds_by_those_of_the_marks(n_marks):
     p[:, 3], p[:, 10] = (0.8, 0.5), (0.1, 0.4)
     marks = [[x, 0, x + 15, 25] for x in range(100, 100 + 20 * n_marks, 20)]
     specks = [[x, 90, x + 15, 98] for x in range(0, 2000, 20)]
-    found = adapt(Detections(boxes, p), np.array([*boxes, *marks, *specks]))
-    assert found.boxes is boxes
-    before, after = (q[:, :10].sum(axis=1) / q[:, 10] for q in (p, found.probabilities))
+    digits = np.hstack([boxes, p])
+    found = adapt(digits, np.array([*boxes, *marks, *specks]))
+    np.testing.assert_array_equal(found[:, :4], boxes)
+    before, after = (q[:, 4:14].sum(axis=1) / q[:, 14] for q in (digits, found))
     np.testing.assert_allclose(after * n_marks / 2, before, rtol=1e-4)
-    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-5)
-    page = adapt(Detections(boxes, p), boxes)
-    np.testing.assert_array_equal(page.probabilities, p / p.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(found[:, 4:].sum(axis=1), 1, rtol=1e-5)
+    unchanged = adapt(digits, boxes)[:, 4:]
+    np.testing.assert_allclose(unchanged, p / p.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
 def test_text_lines_exponents_stay_on_their_line():

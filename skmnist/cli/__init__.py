@@ -22,12 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns the exit code: 0, 1 if something failed, 130 if interrupted. Wrong usage
     raises SystemExit with code 2, ``--help`` with code 0.
-
-    Examples
-    --------
-    >>> from skmnist.cli import main
-    >>> main(["fit", "--epochs", "1", "--save", "no/such/folder/model.skops"])
-    1
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # Closed; print would use the other stream.

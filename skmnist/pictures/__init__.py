@@ -25,7 +25,9 @@ from skmnist.pictures.segmentation import (
     Box,
     find_components,
     find_one,
+    find_slant,
     ink_of_digits,
+    shifted,
     text_lines,
     typical_height,
 )
@@ -182,15 +184,22 @@ def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
             break
     if not components:
         return _digits([], [], ink.shape, picture.size), np.empty((0, 11), np.float32)
+    shape = ink.shape
+    # Shifted, so that the writing is upright.
+    shifts = np.rint(-np.arange(len(ink)) * find_slant(labels, components, height))
+    shifts = (shifts - shifts.min()).astype(int)
+    ink, labels = shifted(ink, shifts), shifted(labels, shifts)
+    marks = np.array([component.box for component in components])
+    marks[:, ::2] += shifts[marks[:, 1::2].mean(axis=1).astype(int), None]
     # The soft edges of strokes have no label.
     ink_of_marks = np.where((ink > 0.5) & (labels == 0), 0, ink)
-    found = detect(ink_of_marks, height, np.array([c.box for c in components]))
-    parts = list(ink_of_digits(ink, labels, found.boxes))
+    boxes, probabilities = detect(ink_of_marks, height, marks)
+    parts = list(ink_of_digits(ink, labels, boxes, shifts))
     seen = [number for number, part in enumerate(parts) if part is not None]
-    lines = text_lines(found.boxes, seen)
+    lines = text_lines(boxes, seen)
     order = [number for line in lines for number in line]
-    digits = _digits(parts, lines, ink.shape, picture.size)
-    return digits, found.probabilities[order]
+    digits = _digits(parts, lines, shape, picture.size)
+    return digits, probabilities[order]
 
 
 def _ink_at_resolutions(picture: Upright) -> Iterator[NDArray[np.float32]]:

@@ -26,8 +26,11 @@ TABLE, PHOTO = 0.25, 200
 COARSE = 100
 # Pixels from which the levels of paper and ink are found.
 SAMPLE = 100_000
-# Ink darkens paper by at least this, and by so many standard deviations of its noise.
-FAINTEST, NOISES = 0.03, 5.0
+# Ink darkens paper by at least this, and by so many standard deviations of its noise:
+# of noise alone, what is darker does so by up to 3.0.
+FAINTEST, NOISES = 0.03, 3.2
+# Strength of the darkest twentieth of paper, at most; a stronger one is a pattern's.
+PATTERN = 0.15
 
 
 class Levels(NamedTuple):
@@ -147,7 +150,8 @@ def _two_levels(absorbed: Floats) -> Levels:
             break
         threshold = (ink + paper) / 2
     # Ink and shadow only add to what paper absorbs: its noise is seen below its median.
-    low, middle = np.percentile(absorbed[~dark], (16, 50))
+    low, middle, high = np.percentile(absorbed[~dark], (16, 50, 95))
     if ink - paper < max(NOISES * float(middle - low), FAINTEST):
         return Levels(0, 0, 0)
-    return Levels(paper, ink, share * (1 - share) * (ink - paper) ** 2 / variance)
+    explained = share * (1 - share) * (ink - paper) ** 2 / variance
+    return Levels(max(paper, float(high) - PATTERN * (ink - paper)), ink, explained)

@@ -13,9 +13,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -44,7 +44,8 @@ REJECTED = 0.45
 # odds of not being a digit, at most.
 LEAST_MARK, MAX_ODDS = 0.3, 20
 # Text is looked at in these sizes, relative to its estimated height; on a page full of
-# ink only in the first ones that fit.
+# ink only in the first ones that fit. The height of the digits found in the first size
+# replaces the estimate.
 SCALES = (1.0, 0.8, 1.3, 0.9, 1.15)
 # Text that is less high, in pixels, is read like text of this height.
 LEAST_HEIGHT = 9
@@ -54,25 +55,17 @@ MAX_AREA, MAX_CELLS, MAX_DIGITS = 1_000_000, 2_500, 250
 BLOCK = 2048
 # Pixels around ink that the network sees, and blank pixels between two regions.
 MARGIN, GAP = 10, 24
+_layers = cache(read_layers)
 
 
-class Detections(NamedTuple):
-    """Digits found: left, top, right and bottom of each, and class probabilities.
+def detect(ink: Floats, height: float, marks: Floats) -> tuple[Floats, Floats]:
+    """Return the boxes and the class probabilities of the digits in ink.
 
-    The last of 11 classes is "not a digit".
+    The ink, of shape (h, w) and from 0 to 1, is looked at in several sizes. `height` is
+    that of the text, `marks` has the boxes of the components. Boxes are left, top,
+    right and bottom in pixels of the ink; the last of the 11 classes is "not a digit".
     """
-
-    boxes: Floats
-    probabilities: Floats
-
-
-def detect(ink: Floats, height: float, marks: Floats) -> Detections:
-    """Detect the digits in ink of shape (h, w), from 0 to 1, of a text height.
-
-    The network sees the ink at several sizes. `marks` has the boxes of the components.
-    Boxes are in pixels of the ink.
-    """
-    found: list[Detections] = []
+    found: list[Floats] = []
     free = MAX_AREA
     for relative in SCALES:
         scale = relative * HEIGHT / max(height, LEAST_HEIGHT)
@@ -83,27 +76,26 @@ def detect(ink: Floats, height: float, marks: Floats) -> Detections:
         if area > free:  # then no other size fits
             page, parts = scaled(ink, scale * math.sqrt(free / area))
         free -= area
-        h, w = (n - 2 * MARGIN for n in page.shape)
-        boxes, probabilities = [np.empty((0, 4))], [np.empty((0, 11), np.float32)]
-        for part in parts:
-            of_part, p = detect_in(page[part])
-            corner = part[1].start - MARGIN, part[0].start - MARGIN
-            boxes.append((of_part + np.tile(corner, 2)) / (w, h, w, h))
-            probabilities.append(p)
-        everywhere = np.concatenate(boxes) * np.tile(ink.shape[::-1], 2)
-        found.append(suppress(everywhere, np.concatenate(probabilities)))
+        cells = np.concatenate(
+            [np.empty((0, 15)), *(detect_in(page, p) for p in parts)]
+        )
+        of_page = np.array(ink.shape[::-1]) / np.subtract(page.shape[::-1], 2 * MARGIN)
+        cells[:, :4] = (cells[:, :4] - MARGIN) * np.tile(of_page, 2)
+        found.append(suppress(cells))
+        digits = found[0][found[0][:, -1] < REJECTED]
+        if len(found) == 1 and len(digits):
+            height = float(np.median(digits[:, 3] - digits[:, 1]))
     merged = adapt(combine(found), marks)
-    digits = np.flatnonzero(merged.probabilities[:, 10] < REJECTED)
-    if len(digits) > MAX_DIGITS:
+    merged = merged[merged[:, -1] < REJECTED]
+    if len(merged) > MAX_DIGITS:
         warnings.warn(
-            f"{len(digits)} digits were detected; only the {MAX_DIGITS} most certain"
+            f"{len(merged)} digits were detected; only the {MAX_DIGITS} most certain"
             " ones are read. Crop the picture to read the others.",
             UserWarning,
             stacklevel=4,
         )
-        certain = np.argsort(merged.probabilities[digits, 10], kind="stable")
-        digits = digits[certain[:MAX_DIGITS]]
-    return Detections(merged.boxes[digits], merged.probabilities[digits])
+        merged = merged[np.argsort(merged[:, -1], kind="stable")[:MAX_DIGITS]]
+    return merged[:, :4], merged[:, 4:]
 
 
 def scaled(ink: Floats, scale: float) -> tuple[Floats, list[tuple[slice, slice]]]:
@@ -130,54 +122,55 @@ def _runs(filled: NDArray[np.bool_]) -> Iterator[slice]:
             yield slice(max(start - MARGIN, 0), stop + MARGIN)
 
 
-def detect_in(ink: Floats) -> tuple[Floats, Floats]:
+def detect_in(page: Floats, part: tuple[slice, slice]) -> Floats:
     """Return the box and the class probabilities of each cell that is a digit's."""
-    logits, sides = answer(ink)
+    logits, sides = answer(page[part])
     p = np.exp(logits - logits.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     row, column = np.nonzero(1 - p[..., 10] > LEAST)
-    p, sides = p[row, column], np.maximum(sides[row, column] * SIDES, 1)
-    x, y = (column + 0.5) * CELL[1], (row + 0.5) * CELL[0]
+    sides = np.maximum(sides[row, column] * SIDES, 1)
+    x, y = (
+        (column + 0.5) * CELL[1] + part[1].start,
+        (row + 0.5) * CELL[0] + part[0].start,
+    )
     centre = np.stack([x, y, x, y], axis=1)
-    return centre + sides * np.array([-1, -1, 1, 1]), p
+    boxes = centre + sides * np.array([-1, -1, 1, 1])
+    return np.hstack([boxes, p[row, column]], dtype=np.float32)
 
 
-def suppress(boxes: Floats, p: Floats) -> Detections:
+def suppress(cells: Floats) -> Floats:
     """Merge the answers of the cells of each digit, the most certain ones first."""
-    found, merged = [], []
-    for same in groups(boxes, p):
-        weights = (1 - p[same, 10]) ** 2
-        found.append(np.average(boxes[same], axis=0, weights=weights))
-        merged.append(np.average(p[same], axis=0, weights=weights))
-    return as_detections(found, merged)
+    merged = [
+        np.average(same, axis=0, weights=(1 - same[:, -1]) ** 2)
+        for same in groups(cells)
+    ]
+    return np.array(merged, np.float32).reshape(-1, 15)
 
 
-def combine(of_sizes: Sequence[Detections]) -> Detections:
+def combine(of_sizes: Sequence[Floats]) -> Floats:
     """Average the probabilities of each digit over the sizes of the ink.
 
     At a size at which a digit was not found, its probability is 0.
     """
-    boxes, p = (np.concatenate(arrays) for arrays in zip(*of_sizes, strict=True))
-    size = np.repeat(range(len(of_sizes)), [len(found.boxes) for found in of_sizes])
-    found, merged = [], []
-    for same in groups(boxes, p):
+    numbered = [np.insert(found, 0, i, axis=1) for i, found in enumerate(of_sizes)]
+    merged = []
+    for same in groups(np.concatenate(numbered)):
         # The most certain one of each size.
-        best = same[np.unique(size[same], return_index=True)[1]]
-        found.append(np.average(boxes[best], axis=0, weights=1 - p[best, 10]))
-        digits = p[best, :10].sum(axis=0) / len(of_sizes)
-        merged.append(np.append(digits, 1 - digits.sum()))
-    return as_detections(found, merged)
+        best = same[np.unique(same[:, 0], return_index=True)[1], 1:]
+        box = np.average(best[:, :4], axis=0, weights=1 - best[:, -1])
+        digits = best[:, 4:-1].sum(axis=0) / len(of_sizes)
+        merged.append([*box, *digits, 1 - digits.sum()])
+    return np.array(merged, np.float32).reshape(-1, 15)
 
 
-def adapt(found: Detections, marks: Floats) -> Detections:
+def adapt(found: Floats, marks: Floats) -> Floats:
     """Adapt the probabilities to a page on which most marks are not digits.
 
     Such a page is text. The odds that a detection is a digit are multiplied by the
     ratio of digits to other marks, if it is below 1: one step of the adjustment to a
     new prior of Saerens, Latinne and Decaestecker (2002), from even odds.
     """
-    boxes, p = found
-    digits = boxes[p[:, 10] < REJECTED]
+    digits = found[found[:, -1] < REJECTED, :4]
     if not len(digits):
         return found
     centres = (marks[:, :2] + marks[:, 2:]) / 2
@@ -185,31 +178,23 @@ def adapt(found: Detections, marks: Floats) -> Detections:
     least = LEAST_MARK * float(np.median(digits[:, 3] - digits[:, 1]))
     legible = marks[:, 3] - marks[:, 1] > max(least, LEAST_HEIGHT)
     others = np.count_nonzero(legible & ~inside.all(axis=2).any(axis=0))
-    odds = [1.0] * 10 + [np.clip(others / len(digits), 1, MAX_ODDS)]
-    p = p * np.array(odds, np.float32)
-    return Detections(boxes, p / p.sum(axis=1, keepdims=True))
+    p = found[:, 4:] * [*[1] * 10, np.clip(others / len(digits), 1, MAX_ODDS)]
+    return np.hstack([found[:, :4], p / p.sum(axis=1, keepdims=True)])
 
 
-def groups(boxes: Floats, p: Floats) -> Iterator[NDArray[np.intp]]:
-    """Yield the numbers of boxes of the same digit, by the most certain ones."""
-    rest = np.argsort(p[:, 10], kind="stable")[:MAX_CELLS]
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+def groups(found: Floats) -> Iterator[Floats]:
+    """Yield rows whose boxes are of the same digit, by the most certain ones."""
+    rest = found[np.argsort(found[:, -1], kind="stable")[:MAX_CELLS]]
     while len(rest):
-        first = rest[0]
-        low = np.maximum(boxes[first, :2], boxes[rest, :2])
-        high = np.minimum(boxes[first, 2:], boxes[rest, 2:])
+        boxes = rest[:, -15:-11]
+        low = np.maximum(boxes[0, :2], boxes[:, :2])
+        high = np.minimum(boxes[0, 2:], boxes[:, 2:])
         common = np.maximum(high - low, 0).prod(axis=1)
-        same = common > SAME * (areas[first] + areas[rest] - common)
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        same = common > SAME * (areas[0] + areas - common)
         same[0] = True
         yield rest[same]
         rest = rest[~same]
-
-
-def as_detections(boxes: list[Floats], p: list[Floats]) -> Detections:
-    return Detections(
-        np.array(boxes, np.float32).reshape(-1, 4),
-        np.array(p, np.float32).reshape(-1, 11),
-    )
 
 
 def answer(ink: Floats) -> tuple[Floats, Floats]:
@@ -217,7 +202,7 @@ def answer(ink: Floats) -> tuple[Floats, Floats]:
     h, w = (-(-n // 8) * 8 for n in ink.shape)
     x = np.zeros((h, w, 1), np.float32)
     x[: ink.shape[0], : ink.shape[1], 0] = ink
-    kernels, biases = read_detector()
+    kernels, biases, _ = _layers(FILE)
     for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         y = convolve(x, kernel, bias, STRIDES[i], DILATION[i])
         if i < len(kernels) - 1:
@@ -236,38 +221,18 @@ def convolve(
     dilation: tuple[int, int],
 ) -> Floats:
     """Convolve an image (h, w, channels) with a kernel, padded as Keras' "same" is."""
-    kh, kw, n_in, n_out = kernel.shape
+    kh, kw, _, n_out = kernel.shape
     h, w = x.shape[0] // strides[0], x.shape[1] // strides[1]
-    if kh == kw == 1:
-        return x @ kernel[0, 0] + bias
-    total = np.subtract((kh, kw), 1) * dilation + 1 - strides
+    size = np.subtract((kh, kw), 1) * dilation + 1
+    total = size - strides
     x = np.pad(x, [*zip(total // 2, total - total // 2, strict=True), (0, 0)])
+    windows = sliding_window_view(x, tuple(size), axis=(0, 1))
+    windows = windows[:: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
+    windows, kernel = windows.transpose(0, 1, 3, 4, 2), kernel.reshape(-1, n_out)
     result = np.empty((h, w, n_out), np.float32)
-    # Some rows at a time, so that the columns stay in the processor's cache.
+    # Some rows at a time, so that the windows stay in the processor's cache.
     n = max(1, BLOCK // w)
-    columns = np.empty((n, w, kh * kw, n_in), np.float32)
     for start in range(0, h, n):
-        block = result[start : start + n]
-        rows = len(block) * strides[0]
-        for i in range(kh):
-            top = start * strides[0] + i * dilation[0]
-            for j in range(kw):
-                left = j * dilation[1]
-                columns[: len(block), :, i * kw + j] = x[
-                    top : top + rows : strides[0],
-                    left : left + w * strides[1] : strides[1],
-                ]
-        np.matmul(
-            columns[: len(block)].reshape(-1, kh * kw * n_in),
-            kernel.reshape(-1, n_out),
-            out=block.reshape(-1, n_out),
-        )
-    result += bias
-    return result
-
-
-@cache
-def read_detector() -> tuple[list[Floats], list[Floats]]:
-    """Return the network's kernels and biases."""
-    kernels, biases, _ = read_layers(FILE)
-    return kernels, biases
+        rows = windows[start : start + n].reshape(-1, len(kernel))
+        np.matmul(rows, kernel, out=result[start : start + n].reshape(-1, n_out))
+    return result + bias

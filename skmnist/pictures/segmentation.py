@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ LEGIBLE = 9
 MARGIN_OF_BOX = 0.12
 # Height of a digit's ink, at least, in heights of its detected box.
 FILLED = 0.5
+# Slant that is corrected, at least and at most, in columns a row. It is estimated as if
+# there were so many upright marks more.
+LEAST_SLANT, MOST_SLANT, UPRIGHT = 0.1, 1, 3
 # Components of a page at most: the rest are specks.
 MAX_COMPONENTS = 5000
 
@@ -86,9 +90,8 @@ def find_components(ink: Floats) -> tuple[Labels, list[Component]]:
             inside = in_margin[label] <= 0.8 * areas[label]
             if inside or not _touches_border(component, mask.shape):
                 components.append(component)
-    kept = np.zeros(n + 1, dtype=bool)
-    kept[[component.labels[0] for component in components]] = True
-    labels[~kept[labels]] = 0
+    numbers = [component.labels[0] for component in components]
+    labels[~np.isin(labels, numbers)] = 0
     return labels, components
 
 
@@ -107,14 +110,14 @@ def _touches_border(component: Component, shape: Shape) -> bool:
 
 def _central(components: list[Component], shape: Shape) -> list[Component]:
     """Return the components that the border does not cut, or that reach the centre."""
-    y, x = shape[0] / 2, shape[1] / 2
-
-    def is_central(component: Component) -> bool:
-        left, top, right, bottom = component.box
-        in_centre = left < x < right and top < y < bottom
-        return in_centre or not _touches_border(component, shape)
-
-    return list(filter(is_central, components)) or components
+    x, y = shape[1] / 2, shape[0] / 2
+    central = [
+        c
+        for c in components
+        if (c.box[0] < x < c.box[2] and c.box[1] < y < c.box[3])
+        or not _touches_border(c, shape)
+    ]
+    return central or components
 
 
 def find_one(ink: Floats) -> tuple[Floats, Box] | None:
@@ -156,6 +159,30 @@ def typical_height(components: list[Component], shape: Shape) -> float:
     return order[int(np.searchsorted(total, total[-1] / 2))].height
 
 
+def find_slant(labels: Labels, components: list[Component], height: float) -> float:
+    """Return the slant of writing in columns a row, by its moments; 0 if it is small.
+
+    It is the covariance of columns and rows within marks that may be single digits,
+    divided by the variance of the rows.
+    """
+    single = [c for c in components if 0.5 < c.height / height < 2 > c.size / c.height]
+    numbers = [component.labels[0] for component in single]
+    places = np.nonzero(np.isin(labels, numbers))
+    own, n = labels[places], np.maximum(np.bincount(labels[places]), 1)
+    y, x = (place - (np.bincount(own, place) / n)[own] for place in places)
+    shrunk = len(single) / (len(single) + UPRIGHT)
+    slant = shrunk * float((x * y).sum() / max((y * y).sum(), 1))
+    return min(max(slant, -MOST_SLANT), MOST_SLANT) if abs(slant) > LEAST_SLANT else 0.0
+
+
+def shifted(image: NDArray[Any], shifts: NDArray[np.int64]) -> NDArray[Any]:
+    """Return an image with each row shifted to the right by so many pixels."""
+    result = np.zeros((len(image), image.shape[1] + int(shifts.max())), image.dtype)
+    for row, new, shift in zip(image, result, shifts, strict=True):
+        new[shift : shift + len(row)] = row
+    return result
+
+
 def text_lines(boxes: Floats, numbers: list[int]) -> list[list[int]]:
     """Return the numbers of the boxes on each text line, in reading order.
 
@@ -186,13 +213,13 @@ def _level(before: Floats, box: Floats) -> float:
 
 
 def ink_of_digits(
-    ink: Floats, labels: Labels, boxes: Floats
+    ink: Floats, labels: Labels, boxes: Floats, shifts: NDArray[np.int64]
 ) -> Iterator[tuple[Floats, Box] | None]:
     """Yield the ink of each detected digit and its box, or None where it has no ink.
 
-    A component that lies almost all in the box of one digit is that digit's. Of a
-    component of several digits each has the ink in its box, and a pixel in several
-    boxes is of the one whose centre is nearest.
+    The box is that before the rows were shifted. A component that lies almost all in
+    the box of one digit is that digit's. Of a component of several digits each has the
+    ink in its box, and a pixel in several boxes is of the one whose centre is nearest.
     """
     h, w = ink.shape
     areas = np.bincount(labels.ravel())
@@ -214,11 +241,12 @@ def ink_of_digits(
         # A component of which hardly anything lies here reaches in from elsewhere.
         reaching = here[counts < 0.2 * np.minimum(areas[here], own.sum())]
         own &= ~np.isin(part, reaching)
-        rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
+        rows, columns = np.nonzero(own)
         if not len(rows) or np.ptp(rows) + 1 < FILLED * (box[3] - box[1]):
             yield None
             continue
         soft = ndimage.binary_dilation(own, CONNECTED) & ((part == 0) | own)
-        (x0, x1), (y0, y1) = columns[[0, -1]] + left, rows[[0, -1]] + top
-        tight = int(x0), int(y0), int(x1) + 1, int(y1) + 1
+        rows, columns = rows + top, columns + left - shifts[rows + top]
+        x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        tight = int(x0), int(y0), int(x1), int(y1)
         yield np.pad(np.where(soft, ink[place], 0), 1), tight
