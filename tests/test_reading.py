@@ -141,6 +141,7 @@ def test_read_digits_estimator_without_probabilities_raises(page):
 def test_read_digits_pretrained_pipeline_reads_the_same_text(page, reading):
     found = read_digits(page[0], estimator=load_pretrained())
     assert found.text == reading.text
+    assert found.confidence.dtype == reading.confidence.dtype == np.float32
     np.testing.assert_array_equal(found.boxes, reading.boxes)
 
 

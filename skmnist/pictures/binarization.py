@@ -26,10 +26,10 @@ TABLE, PHOTO = 0.25, 200
 COARSE = 100
 # Pixels from which the levels of paper and ink are found.
 SAMPLE = 100_000
-# Ink darkens paper by at least this, and by so many standard deviations of its noise:
-# of noise alone, what is darker does so by up to 3.0.
+# Ink darkens paper by at least this, and by so many standard deviations of its noise.
+# Noise alone reaches 3.0.
 FAINTEST, NOISES = 0.03, 3.2
-# Strength of the darkest twentieth of paper, at most; a stronger one is a pattern's.
+# Part of ink's strength above which the darkest twentieth of paper is a pattern.
 PATTERN = 0.15
 
 

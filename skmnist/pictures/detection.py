@@ -82,8 +82,7 @@ def detect(ink: Floats, height: float, marks: Floats) -> tuple[Floats, Floats]:
         of_page = np.array(ink.shape[::-1]) / np.subtract(page.shape[::-1], 2 * MARGIN)
         cells[:, :4] = (cells[:, :4] - MARGIN) * np.tile(of_page, 2)
         found.append(suppress(cells))
-        digits = found[0][found[0][:, -1] < REJECTED]
-        if len(found) == 1 and len(digits):
+        if len(found) == 1 and len(digits := found[0][found[0][:, -1] < REJECTED]):
             height = float(np.median(digits[:, 3] - digits[:, 1]))
     merged = adapt(combine(found), marks)
     merged = merged[merged[:, -1] < REJECTED]
@@ -129,10 +128,8 @@ def detect_in(page: Floats, part: tuple[slice, slice]) -> Floats:
     p /= p.sum(axis=-1, keepdims=True)
     row, column = np.nonzero(1 - p[..., 10] > LEAST)
     sides = np.maximum(sides[row, column] * SIDES, 1)
-    x, y = (
-        (column + 0.5) * CELL[1] + part[1].start,
-        (row + 0.5) * CELL[0] + part[0].start,
-    )
+    top, left = part[0].start, part[1].start
+    x, y = (column + 0.5) * CELL[1] + left, (row + 0.5) * CELL[0] + top
     centre = np.stack([x, y, x, y], axis=1)
     boxes = centre + sides * np.array([-1, -1, 1, 1])
     return np.hstack([boxes, p[row, column]], dtype=np.float32)
@@ -141,7 +138,7 @@ def detect_in(page: Floats, part: tuple[slice, slice]) -> Floats:
 def suppress(cells: Floats) -> Floats:
     """Merge the answers of the cells of each digit, the most certain ones first."""
     merged = [
-        np.average(same, axis=0, weights=(1 - same[:, -1]) ** 2)
+        np.average(cells[same], axis=0, weights=(1 - cells[same, -1]) ** 2)
         for same in groups(cells)
     ]
     return np.array(merged, np.float32).reshape(-1, 15)
@@ -152,11 +149,12 @@ def combine(of_sizes: Sequence[Floats]) -> Floats:
 
     At a size at which a digit was not found, its probability is 0.
     """
-    numbered = [np.insert(found, 0, i, axis=1) for i, found in enumerate(of_sizes)]
+    found = np.concatenate(of_sizes)
+    size = np.repeat(range(len(of_sizes)), list(map(len, of_sizes)))
     merged = []
-    for same in groups(np.concatenate(numbered)):
+    for same in groups(found):
         # The most certain one of each size.
-        best = same[np.unique(same[:, 0], return_index=True)[1], 1:]
+        best = found[same[np.unique(size[same], return_index=True)[1]]]
         box = np.average(best[:, :4], axis=0, weights=1 - best[:, -1])
         digits = best[:, 4:-1].sum(axis=0) / len(of_sizes)
         merged.append([*box, *digits, 1 - digits.sum()])
@@ -178,20 +176,21 @@ def adapt(found: Floats, marks: Floats) -> Floats:
     least = LEAST_MARK * float(np.median(digits[:, 3] - digits[:, 1]))
     legible = marks[:, 3] - marks[:, 1] > max(least, LEAST_HEIGHT)
     others = np.count_nonzero(legible & ~inside.all(axis=2).any(axis=0))
-    p = found[:, 4:] * [*[1] * 10, np.clip(others / len(digits), 1, MAX_ODDS)]
+    odds = [*[1] * 10, np.clip(others / len(digits), 1, MAX_ODDS)]
+    p = found[:, 4:] * np.array(odds, np.float32)
     return np.hstack([found[:, :4], p / p.sum(axis=1, keepdims=True)])
 
 
-def groups(found: Floats) -> Iterator[Floats]:
-    """Yield rows whose boxes are of the same digit, by the most certain ones."""
-    rest = found[np.argsort(found[:, -1], kind="stable")[:MAX_CELLS]]
+def groups(found: Floats) -> Iterator[NDArray[np.intp]]:
+    """Yield the numbers of rows of the same digit, by the most certain ones."""
+    rest = np.argsort(found[:, -1], kind="stable")[:MAX_CELLS]
+    low, high = found[:, :2], found[:, 2:4]
+    areas = (high - low).prod(axis=1)
     while len(rest):
-        boxes = rest[:, -15:-11]
-        low = np.maximum(boxes[0, :2], boxes[:, :2])
-        high = np.minimum(boxes[0, 2:], boxes[:, 2:])
-        common = np.maximum(high - low, 0).prod(axis=1)
-        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-        same = common > SAME * (areas[0] + areas - common)
+        first = rest[0]
+        nearest = np.minimum(high[first], high[rest])
+        common = (nearest - np.maximum(low[first], low[rest])).clip(0).prod(axis=1)
+        same = common > SAME * (areas[first] + areas[rest] - common)
         same[0] = True
         yield rest[same]
         rest = rest[~same]
@@ -235,4 +234,5 @@ def convolve(
     for start in range(0, h, n):
         rows = windows[start : start + n].reshape(-1, len(kernel))
         np.matmul(rows, kernel, out=result[start : start + n].reshape(-1, n_out))
-    return result + bias
+    result += bias
+    return result

@@ -110,14 +110,14 @@ def _touches_border(component: Component, shape: Shape) -> bool:
 
 def _central(components: list[Component], shape: Shape) -> list[Component]:
     """Return the components that the border does not cut, or that reach the centre."""
-    x, y = shape[1] / 2, shape[0] / 2
-    central = [
-        c
-        for c in components
-        if (c.box[0] < x < c.box[2] and c.box[1] < y < c.box[3])
-        or not _touches_border(c, shape)
-    ]
-    return central or components
+    y, x = shape[0] / 2, shape[1] / 2
+
+    def is_central(component: Component) -> bool:
+        left, top, right, bottom = component.box
+        in_centre = left < x < right and top < y < bottom
+        return in_centre or not _touches_border(component, shape)
+
+    return list(filter(is_central, components)) or components
 
 
 def find_one(ink: Floats) -> tuple[Floats, Box] | None:
