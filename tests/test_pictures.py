@@ -155,6 +155,14 @@ def patterned(ink, rng):
     return np.uint8(painted(np.maximum(small, 0.4 * waves)))
 
 
+def on_a_table(ink, rng):
+    """Put the sheet on a dark table, whose grain is darker in places."""
+    h, w = ink.shape
+    grain = ndimage.gaussian_filter(rng.normal(size=(h // 2, w)), (8, 3))
+    table = 35 + 40 * (grain < grain.std())
+    return np.uint8(np.concatenate([table[..., None] + [20, 5, 0], painted(ink)]))
+
+
 PAPERS = [
     plain,
     lamp,
@@ -169,6 +177,7 @@ PAPERS = [
     squared,
     printed_cells,
     patterned,
+    on_a_table,
 ]
 
 

@@ -20,8 +20,8 @@ BETTER = 0.05
 # Neighbourhoods that colours are compared with, as divisors of the longer side.
 PARTS = (2, 8, 16)
 # A table or a shadow fills more of the border of a photo, whose shorter side has more
-# pixels.
-TABLE, PHOTO = 0.25, 200
+# pixels. No paper is darker than this part of the brightest paper.
+TABLE, PHOTO, DARKEST = 0.25, 200, 0.4
 # Pixels along the shorter side on which light, which has no fine detail, is judged.
 COARSE = 100
 # Pixels from which the levels of paper and ink are found.
@@ -64,7 +64,8 @@ def find_ink(colours: Floats) -> Floats:
             best, levels = paper, found
     if not levels.explained:
         return np.zeros_like(grey)
-    absorbed = 1 - grey / _resized(best, grey.shape)
+    paper = _resized(best, grey.shape)
+    absorbed = np.where(paper < DARKEST * np.percentile(best, 95), 0, 1 - grey / paper)
     return np.clip((absorbed - levels.paper) / (levels.ink - levels.paper), 0, 1)
 
 
