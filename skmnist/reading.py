@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmnist.pictures import Digits, find_on_page, find_single
-from skmnist.pictures.decoding import Picture, read_picture
+from skmnist.pictures.decoding import Picture, Size, read_picture
 from skmnist.pretrained import read_bundled
 
-# Exponent of the bundled model's probabilities, next to the detector's.
-WEIGHT = 0.25
 _bundled_model = cache(read_bundled)  # whose arrays are not handed out
 # Logistic regression on the log odds of the confidence (Platt 1999), fitted to
 # development pictures by `examples/benchmarks/pictures.py`.
@@ -131,7 +129,7 @@ def read_digits(
         :func:`~skmnist.to_mnist_format` takes it.
     estimator : fitted classifier, default=None
         Classifier with ``classes_`` and a ``predict_proba`` of images of shape
-        (n, 28, 28) in MNIST's format. None means the bundled model, evaluated in NumPy
+        (n, 28, 28) in MNIST's format. None means the bundled models, evaluated in NumPy
         alone: neither TensorFlow nor scikit-learn is imported.
     single : bool, default=False
         Whether the picture holds exactly one digit: its most prominent mark is read.
@@ -166,26 +164,18 @@ def read_digits(
     >>> reading.boxes.tolist()
     [[100, 50, 107, 150], [220, 40, 226, 160]]
     """
-    bundled = estimator is None
-    estimator = check_estimator(estimator)
+    model = check_estimator(estimator)
     upright = read_picture(picture)
     if single:
-        return classify_digits(find_single(upright), estimator, upright.size)
+        return classify_digits(find_single(upright), model, upright.size)
     digits, detected = find_on_page(upright)
-    reading = classify_digits(digits, estimator, upright.size)
     is_digit = 1 - detected[:, 10]
-    if not bundled:
+    if estimator is not None:
+        reading = classify_digits(digits, model, upright.size)
         return replace(reading, confidence=reading.confidence * is_digit)
-    # Two networks, of different errors: the detector and the bundled model.
-    product = reading.probabilities**WEIGHT * detected[:, :10]
-    total = product.sum(axis=1, keepdims=True)
-    probabilities = (product / np.maximum(total, 1e-30)).astype(np.float32)
-    return replace(
-        reading,
-        labels=reading.classes[probabilities.argmax(axis=1)],
-        probabilities=probabilities,
-        confidence=calibrated(probabilities.max(axis=1) * is_digit),
-    )
+    probabilities = detected[:, :10] / is_digit[:, None]
+    reading = as_reading(digits, model.classes_, probabilities, upright.size)
+    return replace(reading, confidence=calibrated(reading.confidence * is_digit))
 
 
 def calibrated(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -203,12 +193,19 @@ def read_image_array(images: NDArray[Any], estimator: Any = None) -> Reading:
     return classify_digits(digits, check_estimator(estimator), (width, height))
 
 
-def classify_digits(digits: Digits, estimator: Any, size: tuple[int, int]) -> Reading:
+def classify_digits(digits: Digits, estimator: Any, size: Size) -> Reading:
     """Classify the digits of a picture of `size`."""
     classes = np.asarray(estimator.classes_)
     probabilities = np.empty((0, len(classes)), np.float32)
     if len(digits):
         probabilities = np.asarray(estimator.predict_proba(digits.images), np.float32)
+    return as_reading(digits, classes, probabilities, size)
+
+
+def as_reading(
+    digits: Digits, classes: NDArray[Any], probabilities: NDArray[Any], size: Size
+) -> Reading:
+    """Label each digit by its most probable class."""
     return Reading(
         labels=classes[probabilities.argmax(axis=1)],
         probabilities=probabilities,
