@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from digit_shapes import SHAPES, Hand
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy import ndimage
 
@@ -33,15 +34,18 @@ dawning-of-a-new-day dekko delius gaegu give-you-glory gloria-hallelujah gochi-h
 handlee hi-melody homemade-apple indie-flower just-another-hand kalam kristi
 la-belle-aurore loved-by-the-king mali mansalva marck-script mynerve nanum-brush-script
 nanum-pen-script neucha nothing-you-could-do over-the-rainbow patrick-hand
-permanent-marker reenie-beanie rock-salt schoolbell sedgwick-ave shadows-into-light
-short-stack sriracha sue-ellen-francisco swanky-and-moo-moo the-girl-next-door
-waiting-for-the-sunrise walter-turncoat zeyada""".split()
+permanent-marker playwrite-ar playwrite-br playwrite-cl playwrite-co playwrite-es
+playwrite-fr-trad playwrite-it-trad playwrite-mx playwrite-pe playwrite-pl reenie-beanie
+rock-salt schoolbell sedgwick-ave shadows-into-light short-stack sriracha
+sue-ellen-francisco swanky-and-moo-moo the-girl-next-door waiting-for-the-sunrise
+walter-turncoat zeyada""".split()
 PRINTED = """courier-prime crimson-text inter lora merriweather noto-sans open-sans
 oswald pt-serif roboto roboto-slab source-code-pro""".split()
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Alone, these look like digits in somebody's hand.
 AMBIGUOUS = set("oOlIiSsZzbBgqD|")
+DRAWN_LETTERS = [c for c in SHAPES if isinstance(c, str)]
 GREEK = "αβγδεθλμπρστφψωΣΔΩΠ"
 SIGNS = "+-=/().,:;*%$#?!<>[]{}&@€£'\"~^_"
 
@@ -172,7 +176,7 @@ class Page:
         style = rng.choice(6, p=[0.33, 0.17, 0.18, 0.14, 0.12, 0.06])
         shear = rng.normal(0, 0.2)
         strength = 1.0 if rng.random() < 0.8 else rng.uniform(0.45, 1)
-        source = rng.choice(3, p=[0.76, 0.18, 0.06])
+        source = rng.choice(4, p=[0.4, 0.14, 0.05, 0.41])
         writer = Writer(self, height, base, start, end, shear, strength, source)
         [
             writer.number,
@@ -393,6 +397,8 @@ class Writer:
         self.hand = str(rng.choice(self.bank.handwritten))
         self.print = str(rng.choice(self.bank.printed))
         self.font = self.print if source == 2 else self.hand
+        self.drawn = Hand(rng) if source == 3 else None
+        self.stroke_width = height * rng.uniform(0.07, 0.2)
         self.slope = rng.normal(0, 0.03)
         # Ink so far: the last column in each row.
         self.last = np.full(page.ink.shape[0], -1000.0)
@@ -453,7 +459,8 @@ class Writer:
         rng = self.rng
         if label is None:
             label = int(rng.integers(10))
-        if label == 1 and self.ones and size == 1 and rng.random() < 0.8:
+        drawn = self.drawn is not None
+        if label == 1 and self.ones and size == 1 and not drawn and rng.random() < 0.8:
             self.mark(self.ones, label, gap)
             return
         height = self.height * size
@@ -462,7 +469,16 @@ class Writer:
             - raised * self.height
             + self.jitter * rng.normal(0, 0.06) * height
         )
-        if self.source == 0:
+        if drawn:
+            height *= math.exp(rng.normal(0, 0.09))
+            shear = self.shear + rng.normal(0, 0.05)
+            if label == 1:
+                height *= math.exp(abs(rng.normal(0, 0.12)))
+                shear += rng.normal(0.05, 0.12)
+            pen, angle = self.stroke_width * size**0.5, rng.normal(0, 0.05)
+            glyph = self.drawn.write(label, height, pen, shear, angle)
+            top = base - height / 2 - glyph.shape[0] / 2
+        elif self.source == 0:
             image = with_pen(self.bank.digit(label, rng), self.pen)
             scale = height / 40 * math.exp(rng.normal(0, 0.11))
             glyph = distort(
@@ -490,7 +506,7 @@ class Writer:
             top = base - up / 2
         before = len(self.page.boxes)
         self.put(glyph, top, label, gap)
-        if label == 7 and self.crossed and len(self.page.boxes) > before:
+        if label == 7 and self.crossed and not drawn and len(self.page.boxes) > before:
             left, top, right, bottom, _ = self.page.boxes[-1]
             y = top + (bottom - top) * rng.uniform(0.42, 0.62)
             x0 = left + (right - left) * rng.uniform(0.0, 0.3)
@@ -524,6 +540,15 @@ class Writer:
         glyph = distort(image, rng, scale, angle, shear, math.exp(rng.normal(0, 0.1)))
         middle = self.base - self.height * rng.uniform(0.3, 0.5)
         self.put(glyph, middle - glyph.shape[0] / 2, None, gap)
+
+    def drawn_letter(self, letter, gap=None):
+        """Write a letter of the shapes that are drawn."""
+        rng = self.rng
+        hand = self.drawn or Hand(rng)
+        height = self.height * math.exp(rng.normal(0, 0.15))
+        shear = self.shear + rng.normal(0, 0.05)
+        glyph = hand.write(letter, height, self.stroke_width, shear, rng.normal(0, 0.1))
+        self.put(glyph, self.base - height / 2 - glyph.shape[0] / 2, None, gap)
 
     def mark(self, kind, label=None, gap=None):
         """Draw a sign with a pen: point, comma, dash, plus, equals, slash, times, 1."""
@@ -564,25 +589,17 @@ class Writer:
             stroke(-0.3 * r, 0.05, 0.3 * r, 0.05)
             stroke(0, -0.25, 0, 0.35)
         elif kind == "=":
-            d = rng.uniform(0.06, 0.15)
-            stroke(-0.28 * r, -d, 0.28 * r, -d)
-            stroke(-0.28 * r, d, 0.28 * r, d)
+            d, slope = rng.uniform(0.06, 0.15), rng.normal(0, 0.06)
+            y = rng.normal(0, 0.12)
+            for level in y - d, y + d:
+                stroke(-0.28 * r, level + slope, 0.28 * r, level - slope)
+            if rng.random() < 0.2:  # without lifting the pen
+                stroke(0.28 * r, y - d - slope, -0.28 * r, y + d + slope)
         elif kind == "/":
             stroke(-0.35 * r, 0.6, 0.35 * r, -0.6)
         elif kind == "x":
             stroke(-0.2 * r, -0.2, 0.2 * r, 0.3)
             stroke(0.2 * r, -0.2, -0.2 * r, 0.3)
-        elif kind == "X":  # a cursive x, of two arcs back to back
-            bend = rng.uniform(0.1, 0.3)
-            tilt = rng.normal(0.1, 0.12)
-            t = np.linspace(-1, 1, 9)
-            for side in -1, 1:
-                x = side * (0.02 + bend * t**2) - tilt * t
-                y = 0.1 + rng.uniform(0.22, 0.38) * t
-                points = np.stack([x, y], axis=1) * 2 * h + c
-                pen_on.line([tuple(p) for p in points], 255, pen, joint="curve")
-            if rng.random() < 0.5:
-                stroke(-0.25, 0.45, 0.25, -0.25)
         elif kind == ":":
             for y in -0.15, 0.35:
                 a = pen * 0.6
@@ -650,15 +667,16 @@ class Writer:
         separator = str(rng.choice([".", ".", ",", ""]))
         zeros = rng.random() < 0.4
         joined = zeros and rng.random() < 0.5
+        small = rng.uniform(0.5, 1)  # zeros
         for i in range(n):
             if i and (n - i) % 3 == 0 and separator:
                 self.mark(separator)
             zero = zeros and i > 0 and rng.random() < 0.85
             before = len(self.page.boxes)
             if zero and joined:
-                self.digit(0, gap=rng.uniform(-3, 4))
+                self.digit(0, small, gap=rng.uniform(-3, 4))
             else:
-                self.digit(0 if zero else None)
+                self.digit(0 if zero else None, small if zero else 1.0)
             if i and joined and before and rng.random() < 0.6:
                 self.join(self.page.boxes[before - 1], self.page.boxes[-1])
         end = str(rng.choice(["", ".-", "-", "=", ".", "_", "=.", ".=", ":", "x", "#"]))
@@ -673,7 +691,7 @@ class Writer:
 
     def equation(self):
         rng = self.rng
-        unknown = str(rng.choice(list("xxxyyzabcnkuvw")))
+        unknown = str(rng.choice(list("xxxxxyyyyzzaabbcnkuvwmt")))
         self.tight = rng.choice([0, 2])
         while self.x < self.end:
             roll = rng.random()
@@ -685,8 +703,8 @@ class Writer:
                 font = str(rng.choice(self.bank.handwritten))
                 size = rng.uniform(0.8, 1.4)
                 gap = self.height * rng.uniform(0.05, 0.4)
-                if unknown == "x" and rng.random() < 0.6:
-                    self.mark("X")
+                if unknown in DRAWN_LETTERS and rng.random() < 0.7:
+                    self.drawn_letter(unknown, gap)
                 elif rng.random() < 0.4:
                     self.letter(rng.uniform(0.6, 1.1), gap)
                 else:
@@ -729,7 +747,9 @@ class Writer:
         rng = self.rng
         while self.x < self.end:
             roll = rng.random()
-            if roll < 0.25:
+            if roll < 0.12:
+                self.drawn_letter(str(rng.choice(DRAWN_LETTERS)))
+            elif roll < 0.25:
                 self.letter(rng.uniform(0.6, 1.3))
             elif roll < 0.45:
                 letter = str(rng.choice(list(LETTERS + GREEK)))

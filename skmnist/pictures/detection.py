@@ -39,7 +39,7 @@ SAME = 0.3
 # Cells that are less probably a digit's are not looked at.
 LEAST = 0.15
 # Marks are rejected if their probability of not being a digit is larger.
-REJECTED = 0.45
+REJECTED = 0.55
 # Height of a mark that counts, at least, in heights of the page's digits. Factor of the
 # odds of not being a digit, at most.
 LEAST_MARK, MAX_ODDS = 0.3, 20
@@ -50,7 +50,7 @@ SCALES = (1.0, 0.8, 1.3, 0.9, 1.15)
 # Text that is less high, in pixels, is read like text of this height.
 LEAST_HEIGHT = 9
 # Of a page at most: pixels that the network sees, cells that are merged, and digits.
-MAX_AREA, MAX_CELLS, MAX_DIGITS = 1_000_000, 2_500, 250
+MAX_AREA, MAX_CELLS, MAX_DIGITS = 800_000, 2_500, 250
 # Cells of which a convolution is computed at a time.
 BLOCK = 2048
 # Pixels around ink that the network sees, and blank pixels between two regions.
