@@ -84,7 +84,7 @@ def detect(ink: Floats, height: float, marks: Floats) -> tuple[Floats, Floats]:
         found.append(suppress(cells))
         if len(found) == 1 and len(digits := found[0][found[0][:, -1] < REJECTED]):
             height = float(np.median(digits[:, 3] - digits[:, 1]))
-    merged = adapt(combine(found), marks)
+    merged = adapt(combine(found) if len(found) > 1 else found[0], marks)
     merged = merged[merged[:, -1] < REJECTED]
     if len(merged) > MAX_DIGITS:
         warnings.warn(
@@ -137,10 +137,8 @@ def detect_in(page: Floats, part: tuple[slice, slice]) -> Floats:
 
 def suppress(cells: Floats) -> Floats:
     """Merge the answers of the cells of each digit, the most certain ones first."""
-    merged = [
-        np.average(cells[same], axis=0, weights=(1 - cells[same, -1]) ** 2)
-        for same in groups(cells)
-    ]
+    weights = (1 - cells[:, -1]) ** 2
+    merged = [weights[i] @ cells[i] / weights[i].sum() for i in groups(cells)]
     return np.array(merged, np.float32).reshape(-1, 15)
 
 
@@ -189,7 +187,8 @@ def groups(found: Floats) -> Iterator[NDArray[np.intp]]:
     while len(rest):
         first = rest[0]
         nearest = np.minimum(high[first], high[rest])
-        common = (nearest - np.maximum(low[first], low[rest])).clip(0).prod(axis=1)
+        width, height = (nearest - np.maximum(low[first], low[rest])).clip(0).T
+        common = width * height
         same = common > SAME * (areas[first] + areas[rest] - common)
         same[0] = True
         yield rest[same]
