@@ -491,9 +491,9 @@ class Writer:
             )
             top = base - height / 2 - glyph.shape[0] / 2
         else:
-            if (drawn := render(self.font, str(label), 2 * height)) is None:
+            if (rendered := render(self.font, str(label), 2 * height)) is None:
                 return
-            image, up = drawn
+            image, up = rendered
             image = with_pen(image, max(self.pen, 0))
             glyph = distort(
                 image,

@@ -164,17 +164,19 @@ def read_digits(
     >>> reading.boxes.tolist()
     [[100, 50, 107, 150], [220, 40, 226, 160]]
     """
-    model = check_estimator(estimator)
+    if single or estimator is not None:
+        estimator = check_estimator(estimator)
     upright = read_picture(picture)
     if single:
-        return classify_digits(find_single(upright), model, upright.size)
+        return classify_digits(find_single(upright), estimator, upright.size)
     digits, detected = find_on_page(upright)
     is_digit = 1 - detected[:, 10]
     if estimator is not None:
-        reading = classify_digits(digits, model, upright.size)
+        reading = classify_digits(digits, estimator, upright.size)
         return replace(reading, confidence=reading.confidence * is_digit)
+    classes = np.arange(10, dtype=np.uint8)
     probabilities = detected[:, :10] / is_digit[:, None]
-    reading = as_reading(digits, model.classes_, probabilities, upright.size)
+    reading = as_reading(digits, classes, probabilities, upright.size)
     return replace(reading, confidence=calibrated(reading.confidence * is_digit))
 
 

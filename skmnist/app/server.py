@@ -126,7 +126,8 @@ def make_app(model: Any) -> Starlette:
     body over 20 MB or of unknown length, 415 for a body that is not a picture, 503 for
     a picture that takes too long to read.
     """
-    check_estimator(model).predict_proba(np.zeros((1, 28, 28), np.uint8))
+    if model is not None:
+        check_estimator(model).predict_proba(np.zeros((1, 28, 28), np.uint8))
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def read(request: Request) -> Response:
