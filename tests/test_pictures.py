@@ -233,6 +233,12 @@ def test_detect_corrects_a_wrong_height(factor, page):
     assert p[order].argmax(axis=1).tolist() == [4, 0, 7, 1, 8, 5, 2, 3, 6, 9]
 
 
+def test_digit_at_the_edge_of_a_wide_picture_is_read(alphabet):
+    ink = coverage(alphabet, ["4071852369"], 85, np.random.default_rng(0))
+    left = np.flatnonzero(ink.max(axis=0) > 0.5)[0]
+    assert read(plain(ink[:, left:], None)) == "4071852369"
+
+
 def encoded(image, **options):
     stream = io.BytesIO()
     image.save(stream, **options)

@@ -15,8 +15,8 @@ Labels = NDArray[np.int32]
 Shape = tuple[int, ...]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-# A component that touches the border and lies within this part of the picture's sides
-# is a frame, or the edge of a table.
+# A component that touches the border and lies nearer to it than this part of the
+# picture's shorter side is a frame, or the edge of a table.
 MARGIN = 0.1
 # Smallest fragment of a digit, and largest distance from it, in sizes of the digit.
 SMALLEST, FARTHEST = 0.12, 0.5
@@ -80,27 +80,20 @@ def find_components(ink: Floats) -> tuple[Labels, list[Component]]:
     labels, n = ndimage.label(mask & ~find_ruling(mask), CONNECTED)
     areas = np.bincount(labels.ravel(), minlength=n + 1)
     least = np.sort(areas[1:])[-MAX_COMPONENTS] if n > MAX_COMPONENTS else 0
-    in_margin = np.bincount(_margin(labels), minlength=n + 1)
+    m = round(MARGIN * min(mask.shape))
+    inner = labels[m : mask.shape[0] - m, m : mask.shape[1] - m]
+    inside = np.bincount(inner.ravel(), minlength=n + 1) >= 0.2 * areas
     components = []
     for label, place in enumerate(ndimage.find_objects(labels), start=1):
         if areas[label] >= least:
             (top, bottom), (left, right) = ((side.start, side.stop) for side in place)
             box = left, top, right, bottom
             component = Component((label,), box, int(areas[label]))
-            inside = in_margin[label] <= 0.8 * areas[label]
-            if inside or not _touches_border(component, mask.shape):
+            if inside[label] or not _touches_border(component, mask.shape):
                 components.append(component)
     numbers = [component.labels[0] for component in components]
     labels[~np.isin(labels, numbers)] = 0
     return labels, components
-
-
-def _margin(labels: Labels) -> Labels:
-    h, w = (int(MARGIN * side + 0.5) for side in labels.shape)
-    margin = np.ones(labels.shape, dtype=bool)
-    margin[h : labels.shape[0] - h, w : labels.shape[1] - w] = False
-    # A side so short that its margin is less than a pixel has none.
-    return labels[margin & bool(h and w)]
 
 
 def _touches_border(component: Component, shape: Shape) -> bool:
