@@ -45,8 +45,9 @@ REJECTED = 0.55
 LEAST_MARK, MAX_ODDS = 0.3, 20
 # Text is looked at in these sizes, relative to its estimated height; on a page full of
 # ink only in the first ones that fit. The height of the digits found in the first size
-# replaces the estimate.
-SCALES = (1.0, 0.8, 1.3, 0.9, 1.15)
+# replaces the estimate. If that was wrong by this factor, the size is looked at again.
+SCALES = (1.0, 1.0, 0.8, 1.3, 0.9, 1.15)
+WRONG = 4 / 3
 # Text that is less high, in pixels, is read like text of this height.
 LEAST_HEIGHT = 9
 # Of a page at most: pixels that the network sees, cells that are merged, and digits.
@@ -68,6 +69,8 @@ def detect(ink: Floats, height: float, marks: Floats) -> tuple[Floats, Floats]:
     found: list[Floats] = []
     free = MAX_AREA
     for relative in SCALES:
+        if found and relative == 1:
+            continue
         scale = relative * HEIGHT / max(height, LEAST_HEIGHT)
         page, parts = scaled(ink, scale)
         area = sum(page[part].size for part in parts)
@@ -82,8 +85,11 @@ def detect(ink: Floats, height: float, marks: Floats) -> tuple[Floats, Floats]:
         of_page = np.array(ink.shape[::-1]) / np.subtract(page.shape[::-1], 2 * MARGIN)
         cells[:, :4] = (cells[:, :4] - MARGIN) * np.tile(of_page, 2)
         found.append(suppress(cells))
-        if len(found) == 1 and len(digits := found[0][found[0][:, -1] < REJECTED]):
-            height = float(np.median(digits[:, 3] - digits[:, 1]))
+        if relative == 1 and len(digits := found[0][found[0][:, -1] < REJECTED]):
+            before, height = height, float(np.median(digits[:, 3] - digits[:, 1]))
+            ratio = height / max(before, LEAST_HEIGHT)
+            if free > area and not 1 / WRONG < ratio < WRONG:
+                found.clear()
     merged = adapt(combine(found) if len(found) > 1 else found[0], marks)
     merged = merged[merged[:, -1] < REJECTED]
     if len(merged) > MAX_DIGITS:
