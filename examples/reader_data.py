@@ -152,7 +152,6 @@ class Page:
         self.rng, self.bank = rng, bank
         self.ink = np.zeros((HEIGHT + 80, WIDTH + 120), np.uint8)  # with a border
         self.boxes = []  # left, top, right, bottom, class, in pixels of `ink`
-        self.hidden = []  # boxes in which nothing is to be learned
 
     # Drawing.
 
@@ -173,10 +172,10 @@ class Page:
     def line(self, height, base, start, end):
         """Write one line of something."""
         rng = self.rng
-        style = rng.choice(6, p=[0.33, 0.17, 0.18, 0.14, 0.12, 0.06])
+        style = rng.choice(6, p=[0.3, 0.3, 0.16, 0.11, 0.08, 0.05])
         shear = rng.normal(0, 0.2)
         strength = 1.0 if rng.random() < 0.8 else rng.uniform(0.45, 1)
-        source = rng.choice(4, p=[0.4, 0.14, 0.05, 0.41])
+        source = rng.choice(4, p=[0.36, 0.13, 0.05, 0.46])
         writer = Writer(self, height, base, start, end, shear, strength, source)
         [
             writer.number,
@@ -285,6 +284,31 @@ class Page:
 
     # The result.
 
+    def transform(self):
+        """Scale, shear and shift all that is drawn a little."""
+        rng = self.rng
+        scale = np.exp(rng.normal(0, 0.08, 2))
+        matrix = np.diag(scale)
+        matrix[0, 1] = rng.normal(0, 0.05)
+        shift = rng.uniform(-1, 1, 2) * (14, 4)
+        centre = np.array(self.ink.shape[::-1]) / 2
+        inverse = np.linalg.inv(matrix)
+        offset = centre - inverse @ (centre + shift)
+        image = Image.fromarray(self.ink)
+        coefficients = (*inverse[0], offset[0], *inverse[1], offset[1])
+        image = image.transform(
+            image.size,
+            Image.Transform.AFFINE,
+            coefficients,
+            Image.Resampling.BILINEAR,
+        )
+        self.ink = np.asarray(image)
+        for i, (*box, label) in enumerate(self.boxes):
+            low, high = np.reshape(box, (2, 2))
+            middle = matrix @ ((low + high) / 2 - centre) + centre + shift
+            half = scale * (high - low) / 2
+            self.boxes[i] = *(middle - half), *(middle + half), label
+
     def finish(self):
         """Return the strip as uint8, its classes and its boxes in cells."""
         rng = self.rng
@@ -295,7 +319,7 @@ class Page:
             sigma = rng.uniform(0.2, 0.8)
             ink = ndimage.gaussian_filter(ink, sigma)
         background = np.zeros_like(ink)
-        if rng.random() < 0.3:
+        if rng.random() < 0.35:
             background = np.maximum(background, pattern(rng, ink.shape))
         if rng.random() < 0.08:
             specks = rng.random(ink.shape) > rng.uniform(0.98, 0.9995)
@@ -303,10 +327,10 @@ class Page:
             background = np.maximum(background, np.clip(specks * 3, 0, 1))
         ink = 1 - (1 - ink) * (1 - background)
         # Where the edge of a stroke lies, and how sharp it is.
-        k = rng.uniform(1, 2.5)
+        k = rng.uniform(0.9, 2.1)
         t = rng.uniform(0.3, 0.6)
         ink = (ink - t) * k + t
-        if rng.random() < 0.4:
+        if rng.random() < 0.3:
             noise = rng.normal(0, rng.uniform(0.02, 0.15), ink.shape)
             ink = ink + ndimage.gaussian_filter(noise, rng.uniform(0, 0.8))
         ink = np.clip(ink, 0, 1)
@@ -382,8 +406,10 @@ def pattern(rng, shape):
         result *= (
             np.cos(x * rng.uniform(0.5, 2)) * np.cos(y * rng.uniform(0.5, 2))
         ) > 0
-    strength = rng.uniform(0.05, 0.55)
-    return result * strength
+    if rng.random() < 0.4:  # in pieces
+        noise = ndimage.gaussian_filter(rng.normal(size=shape), (0.5, 2))
+        result *= noise > np.quantile(noise, rng.uniform(0.2, 0.8))
+    return result * (0.05 + 0.6 * rng.beta(1, 2))
 
 
 class Writer:
@@ -470,11 +496,11 @@ class Writer:
             + self.jitter * rng.normal(0, 0.06) * height
         )
         if drawn:
-            height *= math.exp(rng.normal(0, 0.09))
+            height *= math.exp(rng.normal(0, 0.12))
             shear = self.shear + rng.normal(0, 0.05)
             if label == 1:
                 height *= math.exp(abs(rng.normal(0, 0.12)))
-                shear += rng.normal(0.05, 0.12)
+                shear += rng.normal(0.08, 0.17)
             pen, angle = self.stroke_width * size**0.5, rng.normal(0, 0.05)
             glyph = self.drawn.write(label, height, pen, shear, angle)
             top = base - height / 2 - glyph.shape[0] / 2
@@ -667,7 +693,7 @@ class Writer:
         separator = str(rng.choice([".", ".", ",", ""]))
         zeros = rng.random() < 0.4
         joined = zeros and rng.random() < 0.5
-        small = rng.uniform(0.5, 1)  # zeros
+        small = rng.uniform(0.45, 1)  # zeros
         for i in range(n):
             if i and (n - i) % 3 == 0 and separator:
                 self.mark(separator)
@@ -683,6 +709,8 @@ class Writer:
         for sign in end:
             if sign == "#":
                 self.text("#")
+            elif sign in DRAWN_LETTERS and rng.random() < 0.5:
+                self.drawn_letter(sign)
             else:
                 self.mark(sign)
         self.x += self.height * rng.uniform(0.5, 4)
@@ -852,7 +880,10 @@ class Bank:
 
 
 def make_page(bank, rng):
-    """Return a strip of ink, the class of each cell, and its digit's sides."""
+    """Return two views of a page.
+
+    Each is a strip of ink, the class of each cell, and its digit's sides.
+    """
     page = Page(rng, bank)
     height = float(np.clip(20 * math.exp(rng.normal(0, 0.16)), 10, 34))
     base = 60 + height / 2 + rng.normal(0, 5)
@@ -871,12 +902,17 @@ def make_page(bank, rng):
         page.scribble(
             height * rng.uniform(0.3, 2), rng.uniform(0, 200), rng.uniform(0, 100)
         )
-    return page.finish()
+    first = page.finish()
+    page.transform()
+    return first, page.finish()
 
 
 def make_pages(bank, n, seed):
-    """Return n pages, made from a seed, as three arrays."""
+    """Return two views of n pages, made from a seed, as three arrays each."""
     rng = np.random.default_rng(seed)
     bank.draw(rng, max(5 * n, 1000))
     pages = [make_page(bank, rng) for _ in range(n)]
-    return [np.array(part) for part in zip(*pages, strict=True)]
+    return [
+        [np.array(part) for part in zip(*view, strict=True)]
+        for view in zip(*pages, strict=True)
+    ]

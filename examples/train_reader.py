@@ -41,7 +41,7 @@ CONVOLUTIONS = [
 N_OUTPUTS = 11 + 4
 # Names of layers that Adam trains.
 FIRST, LAST = "first", "last"
-# Chunks that are kept to be seen once more.
+# Second views of chunks that are kept.
 N_KEPT = 20
 
 
@@ -117,18 +117,18 @@ def _make(n, seed):
 def chunks(bank, n_chunks, size, seed):
     """Yield chunks of strips and targets, drawn by another process meanwhile.
 
-    Each is yielded twice, the second time after others. The first one is for tests.
+    Another view of the same pages follows after others. The first chunk is for tests.
     """
     rng, kept = np.random.default_rng(seed), []
     with ProcessPoolExecutor(1, get_context("spawn"), _start_worker, (bank,)) as pool:
         ahead = [pool.submit(_make, size, (seed, i)) for i in range(min(n_chunks, 4))]
         for i in range(n_chunks):
-            chunk = as_arrays(*ahead.pop(0).result())
+            first, second = ahead.pop(0).result()
             if i + 4 < n_chunks:
                 ahead.append(pool.submit(_make, size, (seed, i + 4)))
-            yield chunk
+            yield as_arrays(*first)
             if i:
-                kept.append(chunk)
+                kept.append(as_arrays(*second))
             if len(kept) > N_KEPT:
                 yield kept.pop(rng.integers(len(kept)))
     rng.shuffle(kept)
