@@ -177,6 +177,10 @@ PAPERS = [
     squared,
     printed_cells,
     patterned,
+    pytest.param(
+        on_a_table,
+        marks=pytest.mark.xfail(reason="the detector misses the 8", strict=True),
+    ),
 ]
 
 
@@ -196,7 +200,7 @@ def test_pages_on_any_paper_are_read_exactly(paper, page):
 
 
 def test_grain_of_a_table_is_not_read(page):
-    # The detector misses this 8 on a small sheet: only invented digits count here.
+    # Without invented digits; the 8 may be missed, see above.
     found = read(on_a_table(page, np.random.default_rng(1)))
     assert found in ("40718 52369", "4071 52369")
 
