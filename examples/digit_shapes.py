@@ -1,8 +1,8 @@
 """Shapes in which people write digits, as strokes of a pen.
 
 MNIST's digits were written by Americans. Elsewhere a 1 has a long upstroke, a 4 is
-open, and the loop of a 9 is a ribbon. There are also the letters of equations, some of
-which look like digits.
+open, and the loop of a 9 is a ribbon. There are also letters
+and signs of equations, some of which look like digits.
 """
 
 import math
@@ -395,12 +395,13 @@ def curve(points, corners):
 
 
 class Hand:
-    """Writes digits and letters, each in a shape of its own."""
+    """Writes digits, letters and signs, each in a shape of its own."""
 
     def __init__(self, rng):
         self.rng = rng
         self.shapes = {}
         self.wide = math.exp(rng.normal(0, 0.22))
+        # How far its shapes are from those above.
         self.own = rng.uniform(0.02, 0.06)
         self.loose = rng.uniform(0.2, 1)
 

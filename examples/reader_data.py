@@ -45,7 +45,7 @@ oswald pt-serif roboto roboto-slab source-code-pro""".split()
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Alone, these look like digits in somebody's hand.
 AMBIGUOUS = set("oOlIiSsZzbBgqD|")
-DRAWN_LETTERS = [c for c in SHAPES if isinstance(c, str)]
+DRAWN_MARKS = [c for c in SHAPES if isinstance(c, str)]
 GREEK = "αβγδεθλμπρστφψωΣΔΩΠ"
 SIGNS = "+-=/().,:;*%$#?!<>[]{}&@€£'\"~^_"
 
@@ -125,12 +125,16 @@ def distort(image, rng, scale=1.0, angle=0.0, shear=0.0, stretch=1.0):
     m = m @ np.diag([scale * stretch, scale])
     corners = m @ np.array([[-w, w, w, -w], [-h, -h, h, h]]) / 2
     nw, nh = (int(np.ceil(np.ptp(row))) + 2 for row in corners)
-    inverse = np.linalg.inv(m)
-    shift = rng.uniform(-0.5, 0.5, 2)
-    offset = np.array([w, h]) / 2 - inverse @ (np.array([nw, nh]) / 2 + shift)
+    return transformed(image, m, (nw, nh), rng.uniform(-0.5, 0.5, 2))
+
+
+def transformed(image, matrix, size, shift):
+    """Return an image of another size, transformed about its centre and shifted."""
+    inverse = np.linalg.inv(matrix)
+    offset = np.array(image.size) / 2 - inverse @ (np.array(size) / 2 + shift)
     coefficients = (*inverse[0], offset[0], *inverse[1], offset[1])
     image = image.transform(
-        (nw, nh), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+        size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
     )
     return np.asarray(image)
 
@@ -291,18 +295,9 @@ class Page:
         matrix = np.diag(scale)
         matrix[0, 1] = rng.normal(0, 0.05)
         shift = rng.uniform(-1, 1, 2) * (14, 4)
-        centre = np.array(self.ink.shape[::-1]) / 2
-        inverse = np.linalg.inv(matrix)
-        offset = centre - inverse @ (centre + shift)
         image = Image.fromarray(self.ink)
-        coefficients = (*inverse[0], offset[0], *inverse[1], offset[1])
-        image = image.transform(
-            image.size,
-            Image.Transform.AFFINE,
-            coefficients,
-            Image.Resampling.BILINEAR,
-        )
-        self.ink = np.asarray(image)
+        self.ink = transformed(image, matrix, image.size, shift)
+        centre = np.array(image.size) / 2
         for i, (*box, label) in enumerate(self.boxes):
             low, high = np.reshape(box, (2, 2))
             middle = matrix @ ((low + high) / 2 - centre) + centre + shift
@@ -567,13 +562,14 @@ class Writer:
         middle = self.base - self.height * rng.uniform(0.3, 0.5)
         self.put(glyph, middle - glyph.shape[0] / 2, None, gap)
 
-    def drawn_letter(self, letter, gap=None):
-        """Write a letter of the shapes that are drawn."""
+    def drawn_mark(self, character, gap=None):
+        """Write a letter or a sign of the shapes that are drawn."""
         rng = self.rng
         hand = self.drawn or Hand(rng)
         height = self.height * math.exp(rng.normal(0, 0.15))
         shear = self.shear + rng.normal(0, 0.05)
-        glyph = hand.write(letter, height, self.stroke_width, shear, rng.normal(0, 0.1))
+        angle = rng.normal(0, 0.1)
+        glyph = hand.write(character, height, self.stroke_width, shear, angle)
         self.put(glyph, self.base - height / 2 - glyph.shape[0] / 2, None, gap)
 
     def mark(self, kind, label=None, gap=None):
@@ -709,8 +705,8 @@ class Writer:
         for sign in end:
             if sign == "#":
                 self.text("#")
-            elif sign in DRAWN_LETTERS and rng.random() < 0.5:
-                self.drawn_letter(sign)
+            elif sign in DRAWN_MARKS and rng.random() < 0.5:
+                self.drawn_mark(sign)
             else:
                 self.mark(sign)
         self.x += self.height * rng.uniform(0.5, 4)
@@ -731,8 +727,8 @@ class Writer:
                 font = str(rng.choice(self.bank.handwritten))
                 size = rng.uniform(0.8, 1.4)
                 gap = self.height * rng.uniform(0.05, 0.4)
-                if unknown in DRAWN_LETTERS and rng.random() < 0.7:
-                    self.drawn_letter(unknown, gap)
+                if unknown in DRAWN_MARKS and rng.random() < 0.7:
+                    self.drawn_mark(unknown, gap)
                 elif rng.random() < 0.4:
                     self.letter(rng.uniform(0.6, 1.1), gap)
                 else:
@@ -776,7 +772,7 @@ class Writer:
         while self.x < self.end:
             roll = rng.random()
             if roll < 0.12:
-                self.drawn_letter(str(rng.choice(DRAWN_LETTERS)))
+                self.drawn_mark(str(rng.choice(DRAWN_MARKS)))
             elif roll < 0.25:
                 self.letter(rng.uniform(0.6, 1.3))
             elif roll < 0.45:
