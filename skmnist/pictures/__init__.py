@@ -178,18 +178,17 @@ def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
     The last class is "not a digit".
     """
     for ink in _ink_at_resolutions(picture):
-        labels, components = find_components(ink)
-        height = typical_height(components, ink.shape) if components else 0
+        labels, marks = find_components(ink)
+        height = typical_height(labels, marks) if len(marks) else 0
         if height > ENOUGH:
             break
-    if not components:
+    if not len(marks):
         return _digits([], [], ink.shape, picture.size), np.empty((0, 11), np.float32)
     shape = ink.shape
     # Shifted, so that the writing is upright.
-    shifts = np.rint(-np.arange(len(ink)) * find_slant(labels, components, height))
+    shifts = np.rint(-np.arange(len(ink)) * find_slant(labels, marks, height))
     shifts = (shifts - shifts.min()).astype(int)
     ink, labels = shifted(ink, shifts), shifted(labels, shifts)
-    marks = np.array([component.box for component in components])
     marks[:, ::2] += shifts[marks[:, 1::2].mean(axis=1).astype(int), None]
     # The soft edges of strokes have no label.
     ink_of_marks = np.where((ink > 0.5) & (labels == 0), 0, ink)

@@ -59,7 +59,9 @@ MARGIN, GAP = 10, 24
 _layers = cache(read_layers)
 
 
-def detect(ink: Floats, height: float, marks: Floats) -> tuple[Floats, Floats]:
+def detect(
+    ink: Floats, height: float, marks: NDArray[np.int64]
+) -> tuple[Floats, Floats]:
     """Return the boxes and the class probabilities of the digits in ink.
 
     The ink, of shape (h, w) and from 0 to 1, is looked at in several sizes. `height` is
@@ -165,7 +167,7 @@ def combine(of_sizes: Sequence[Floats]) -> Floats:
     return np.array(merged, np.float32).reshape(-1, 15)
 
 
-def adapt(found: Floats, marks: Floats) -> Floats:
+def adapt(found: Floats, marks: NDArray[np.int64]) -> Floats:
     """Adapt the probabilities to a page on which most marks are not digits.
 
     Such a page is text. The odds that a detection is a digit are multiplied by the

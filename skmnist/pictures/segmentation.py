@@ -1,7 +1,6 @@
 """Connected components of ink, text lines, and the ink of each digit."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,10 @@ from skmnist.pictures.line_removal import CONNECTED, find_ruling
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+Boxes = NDArray[np.int64]  # rows of left, top, right, bottom
 Shape = tuple[int, ...]
-Box = tuple[int, int, int, int]  # left, top, right, bottom
+Box = tuple[int, int, int, int]
 
 # A component that touches the border and lies nearer to it than this part of the
 # picture's shorter side is a frame, or the edge of a table.
@@ -40,130 +41,99 @@ LEAST_SLANT, MOST_SLANT, UPRIGHT = 0.1, 1, 3
 MAX_COMPONENTS = 5000
 
 
-@dataclass(frozen=True)
-class Component:
-    """Connected ink: its numbers in the label image, its box and its area."""
+def find_components(ink: Floats) -> tuple[Labels, Boxes]:
+    """Return a label image of the connected components of the ink, and their boxes.
 
-    labels: tuple[int, ...]
-    box: Box
-    area: int
-
-    @property
-    def height(self) -> int:
-        return self.box[3] - self.box[1]
-
-    @property
-    def size(self) -> int:
-        """Return the longer side of the box."""
-        return max(self.box[2] - self.box[0], self.height)
-
-    def distance(self, other: "Component") -> float:
-        """Return the distance between the two boxes."""
-        a, b = self.box, other.box
-        dx = max(a[0] - b[2], b[0] - a[2], 0)
-        dy = max(a[1] - b[3], b[1] - a[3], 0)
-        return float(np.hypot(dx, dy))
-
-    def __or__(self, other: "Component") -> "Component":
-        a, b = self.box, other.box
-        box = (min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
-        return Component(self.labels + other.labels, box, self.area + other.area)
-
-
-def find_components(ink: Floats) -> tuple[Labels, list[Component]]:
-    """Return a label image of the connected components of the ink, and the components.
-
-    Ruled lines, frames, components along the border and, beyond `MAX_COMPONENTS`, the
-    smallest components are omitted and have label 0.
+    The first box is that of label 1. Ruled lines, frames, components along the border
+    and, beyond `MAX_COMPONENTS`, the smallest components are omitted.
     """
     mask = ink > 0.5
     labels, n = ndimage.label(mask & ~find_ruling(mask), CONNECTED)
-    areas = np.bincount(labels.ravel(), minlength=n + 1)
-    least = np.sort(areas[1:])[-MAX_COMPONENTS] if n > MAX_COMPONENTS else 0
+    areas = _areas(labels, n)
+    least = np.sort(areas)[-MAX_COMPONENTS] if n > MAX_COMPONENTS else 0
     m = round(MARGIN * min(mask.shape))
-    inner = labels[m : mask.shape[0] - m, m : mask.shape[1] - m]
-    inside = np.bincount(inner.ravel(), minlength=n + 1) >= 0.2 * areas
-    components = []
-    for label, place in enumerate(ndimage.find_objects(labels), start=1):
-        if areas[label] >= least:
-            (top, bottom), (left, right) = ((side.start, side.stop) for side in place)
-            box = left, top, right, bottom
-            component = Component((label,), box, int(areas[label]))
-            if inside[label] or not _touches_border(component, mask.shape):
-                components.append(component)
-    numbers = [component.labels[0] for component in components]
-    labels[~np.isin(labels, numbers)] = 0
-    return labels, components
+    inside = _areas(labels[m : mask.shape[0] - m, m : mask.shape[1] - m], n)
+    places = ndimage.find_objects(labels)
+    boxes = np.array([(x.start, y.start, x.stop, y.stop) for y, x in places], int)
+    boxes = boxes.reshape(-1, 4)
+    apart = (inside >= 0.2 * areas) | ~_at_border(boxes, mask.shape)
+    kept = apart & (areas >= least)
+    numbers = np.zeros(n + 1, np.int32)
+    numbers[1:][kept] = range(1, 1 + np.count_nonzero(kept))
+    return numbers[labels], boxes[kept]
 
 
-def _touches_border(component: Component, shape: Shape) -> bool:
-    left, top, right, bottom = component.box
-    return left == 0 or top == 0 or right == shape[1] or bottom == shape[0]
+def _areas(labels: Labels, n: int) -> NDArray[np.int64]:
+    """Return the number of pixels of each of n components."""
+    return np.bincount(labels.ravel(), minlength=n + 1)[1:]
 
 
-def _central(components: list[Component], shape: Shape) -> list[Component]:
-    """Return the components that the border does not cut, or that reach the centre."""
-    y, x = shape[0] / 2, shape[1] / 2
+def _at_border(boxes: Boxes, shape: Shape) -> Mask:
+    """Return which boxes touch the border of a picture."""
+    return np.asarray(((boxes[:, :2] == 0) | (boxes[:, 2:] == shape[::-1])).any(axis=1))
 
-    def is_central(component: Component) -> bool:
-        left, top, right, bottom = component.box
-        in_centre = left < x < right and top < y < bottom
-        return in_centre or not _touches_border(component, shape)
 
-    return list(filter(is_central, components)) or components
+def _central(boxes: Boxes, shape: Shape) -> Mask:
+    """Return which boxes the border does not cut, or reach the centre; else all."""
+    x, y = shape[1] / 2, shape[0] / 2
+    in_centre = ((boxes[:, :2] < (x, y)) & ((x, y) < boxes[:, 2:])).all(axis=1)
+    central = in_centre | ~_at_border(boxes, shape)
+    return central if central.any() else ~central
 
 
 def find_one(ink: Floats) -> tuple[Floats, Box] | None:
     """Return the ink of the most prominent digit, and its box; None without ink."""
-    labels, components = find_components(ink)
-    if not components:
+    labels, boxes = find_components(ink)
+    if not len(boxes):
         return None
-
-    def prominence(component: Component) -> float:
-        left, top, right, bottom = component.box
-        x, y = (left + right) / ink.shape[1] - 1, (top + bottom) / ink.shape[0] - 1
-        return component.size * (1 - max(abs(x), abs(y)))
-
-    digit = max(_central(components, ink.shape), key=prominence)
-    size, least = digit.size, SMALLEST**2 * digit.area
-    rest = [component for component in components if component is not digit]
-    for part in sorted(rest, key=digit.distance):
-        near = digit.distance(part) < FARTHEST * size
-        if near and part.size <= size and part.area >= least:
-            digit |= part
-    return _cut_out(ink, labels, digit), digit.box
-
-
-def _cut_out(ink: Floats, labels: Labels, component: Component) -> Floats:
-    """Return the ink of a component within its box, with a pixel around it."""
-    left, top, right, bottom = component.box
-    own = np.isin(labels[top:bottom, left:right], component.labels)
+    areas, sizes = _areas(labels, len(boxes)), (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    off_centre = np.abs((boxes[:, :2] + boxes[:, 2:]) / ink.shape[::-1] - 1).max(axis=1)
+    prominence = _central(boxes, ink.shape) * sizes * (1 - off_centre)
+    digit = int(np.argmax(prominence))
+    fitting = (sizes <= sizes[digit]) & (areas >= SMALLEST**2 * areas[digit])
+    box, own = boxes[digit], [digit + 1]
+    order = np.argsort(_distances(box, boxes), kind="stable")
+    for i in order[fitting[order] & (order != digit)]:
+        if _distances(box, boxes[i : i + 1])[0] < FARTHEST * sizes[digit]:
+            low, high = np.minimum(box, boxes[i])[:2], np.maximum(box, boxes[i])[2:]
+            box, own = np.concatenate([low, high]), [*own, i + 1]
+    left, top, right, bottom = box.tolist()
+    inside = np.isin(labels[top:bottom, left:right], own)
     around = np.pad(ink, 1)[top : bottom + 2, left : right + 2]
     # The soft edge of a stroke lies just outside of the component.
-    return np.where(ndimage.binary_dilation(np.pad(own, 1), CONNECTED), around, 0)
+    soft = ndimage.binary_dilation(np.pad(inside, 1), CONNECTED)
+    return np.where(soft, around, 0), (left, top, right, bottom)
 
 
-def typical_height(components: list[Component], shape: Shape) -> float:
+def _distances(box: Boxes, boxes: Boxes) -> NDArray[np.float64]:
+    """Return the distance between a box and each of others."""
+    gaps = np.maximum(boxes[:, :2] - box[2:], box[:2] - boxes[:, 2:])
+    return np.hypot(*gaps.clip(0).T)
+
+
+def typical_height(labels: Labels, boxes: Boxes) -> int:
     """Return the text height: the median of the components, weighted by their area."""
-    central = _central(components, shape)
-    legible = [component for component in central if component.height >= LEGIBLE]
-    order = sorted(legible or central, key=lambda component: component.height)
-    total = np.cumsum([component.area for component in order])
-    return order[int(np.searchsorted(total, total[-1] / 2))].height
+    heights = boxes[:, 3] - boxes[:, 1]
+    chosen = central = _central(boxes, labels.shape)
+    if (central & (heights >= LEGIBLE)).any():
+        chosen = central & (heights >= LEGIBLE)
+    order = np.argsort(heights[chosen], kind="stable")
+    total = np.cumsum(_areas(labels, len(boxes))[chosen][order])
+    return int(heights[chosen][order][np.searchsorted(total, total[-1] / 2)])
 
 
-def find_slant(labels: Labels, components: list[Component], height: float) -> float:
+def find_slant(labels: Labels, boxes: Boxes, height: float) -> float:
     """Return the slant of writing in columns a row, by its moments; 0 if it is small.
 
     It is the covariance of columns and rows within marks that may be single digits,
     divided by the variance of the rows.
     """
-    single = [c for c in components if 0.5 < c.height / height < 2 > c.size / c.height]
-    numbers = [component.labels[0] for component in single]
-    places = np.nonzero(np.isin(labels, numbers))
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
+    single = (0.5 * height < heights) & (heights < 2 * height) & (widths < 2 * heights)
+    places = np.nonzero(np.concatenate([[False], single])[labels])
     own, n = labels[places], np.maximum(np.bincount(labels[places]), 1)
     y, x = (place - (np.bincount(own, place) / n)[own] for place in places)
-    shrunk = len(single) / (len(single) + UPRIGHT)
+    shrunk = np.count_nonzero(single) / (np.count_nonzero(single) + UPRIGHT)
     slant = shrunk * float((x * y).sum() / max((y * y).sum(), 1))
     return min(max(slant, -MOST_SLANT), MOST_SLANT) if abs(slant) > LEAST_SLANT else 0.0
 
