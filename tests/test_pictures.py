@@ -22,7 +22,7 @@ from skmnist import (
     read_digits,
     to_mnist_format,
 )
-from skmnist.pictures.detection import adapt, detect
+from skmnist.pictures.detection import APART, FAR, USUAL, adapt, detect, prefer_groups
 from skmnist.pictures.segmentation import text_lines
 
 WHITE, INK = (245, 243, 235), (35, 40, 90)
@@ -591,6 +591,29 @@ def test_adapt_multiplies_the_odds_by_those_of_the_marks(n_marks):
     np.testing.assert_allclose(found[:, 4:].sum(axis=1), 1, rtol=1e-5)
     unchanged = adapt(digits, boxes)[:, 4:]
     np.testing.assert_array_equal(unchanged, p / p.sum(axis=1, keepdims=True))
+
+
+def test_prefer_groups_multiplies_the_odds_by_the_distance_to_the_nearest_digit():
+    # Heights are 30 pixels. The third one touches the second one, the fourth one is far
+    # away, the fifth one two rows below the first one, the last one is not a digit.
+    boxes = np.float32(
+        [
+            *([0, 0, 20, 30], [40, 0, 60, 30], [60, 0, 80, 30], [300, 0, 320, 30]),
+            *([0, 60, 20, 90], [322, 0, 340, 30]),
+        ]
+    )
+    p = np.full((6, 11), 0.05, np.float32)
+    p[:, 7], p[:, 10], p[5] = 0.4, 0.15, [*[0.04] * 10, 0.6]
+    digits = np.hstack([boxes, p])
+    found = prefer_groups(digits)
+    np.testing.assert_array_equal(found[:, :4], boxes)
+    before, after = (q[:, 4:14].sum(axis=1) / q[:, 14] for q in (digits, found))
+    near, far = USUAL
+    away = np.array([0, -near, -near, FAR - far, FAR - far, 2 / 30 - near])
+    np.testing.assert_allclose(after, before * np.exp(-APART * away), 1e-4)
+    np.testing.assert_allclose(found[:, 4:].sum(axis=1), 1, rtol=1e-5)
+    for unchanged in digits[:1], digits[5:], digits[:0]:
+        np.testing.assert_allclose(prefer_groups(unchanged), unchanged, rtol=1e-5)
 
 
 def test_text_lines_exponents_stay_on_their_line():

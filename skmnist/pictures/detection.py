@@ -43,6 +43,9 @@ REJECTED = 0.55
 # Height of a mark that counts, at least, in heights of the page's digits. Factor of the
 # odds of not being a digit, at most.
 LEAST_MARK, MAX_ODDS = 0.3, 20
+# Usual and largest distance from a digit to the nearest other one, in its height; and
+# by how much the log odds of a digit fall with the difference.
+USUAL, FAR, APART = (0.5, 1), 1.75, 1
 # Text is looked at in these sizes, relative to its estimated height; on a page full of
 # ink only in the first ones that fit. The height of the digits found in the first size
 # replaces the estimate. If that was wrong by this factor, the size is looked at again.
@@ -92,7 +95,8 @@ def detect(
             ratio = height / max(before, LEAST_HEIGHT)
             if free > area and not 1 / WRONG < ratio < WRONG:
                 found.clear()
-    merged = adapt(combine(found) if len(found) > 1 else found[0], marks)
+    merged = combine(found) if len(found) > 1 else found[0]
+    merged = prefer_groups(adapt(merged, marks))
     merged = merged[merged[:, -1] < REJECTED]
     if len(merged) > MAX_DIGITS:
         warnings.warn(
@@ -182,9 +186,33 @@ def adapt(found: Floats, marks: NDArray[np.int64]) -> Floats:
     least = LEAST_MARK * float(np.median(digits[:, 3] - digits[:, 1]))
     legible = marks[:, 3] - marks[:, 1] > max(least, LEAST_HEIGHT)
     others = np.count_nonzero(legible & ~inside.all(axis=2).any(axis=0))
-    odds = [*[1] * 10, np.clip(others / len(digits), 1, MAX_ODDS)]
-    p = found[:, 4:] * np.array(odds, np.float32)
-    return np.hstack([found[:, :4], p / p.sum(axis=1, keepdims=True)])
+    return _with_odds(found, np.clip(others / len(digits), 1, MAX_ODDS))
+
+
+def prefer_groups(found: Floats) -> Floats:
+    """Make digits that are nearer to others than usual more probable, and others less.
+
+    The distance is the number of columns between two boxes, or in both, and twice that
+    of the rows between their centres. A digit that is alone keeps its probabilities.
+    """
+    numbers = np.flatnonzero(found[:, -1] < REJECTED)
+    if not len(numbers):
+        return found
+    digits = found[numbers, :4]
+    left, top, right, bottom = found[:, :4].T[..., None]
+    columns = np.abs(np.maximum(left - digits[:, 2], digits[:, 0] - right))
+    away = columns + np.abs(top + bottom - digits[:, 1] - digits[:, 3])
+    away[numbers, range(len(numbers))] = np.inf  # from itself
+    nearest = away.min(axis=1) / np.median(digits[:, 3] - digits[:, 1])
+    nearest = np.where(np.isinf(nearest), USUAL[0], np.minimum(nearest, FAR))
+    return _with_odds(found, np.exp(APART * (nearest - nearest.clip(*USUAL))))
+
+
+def _with_odds(found: Floats, factor: float | Floats) -> Floats:
+    """Return the detections with the odds of not being a digit multiplied."""
+    p = found[:, 4:].copy()
+    p[:, 10] *= factor
+    return np.hstack([found[:, :4], p / p.sum(axis=1, keepdims=True)], dtype=np.float32)
 
 
 def groups(found: Floats) -> Iterator[NDArray[np.intp]]:
