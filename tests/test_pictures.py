@@ -22,7 +22,7 @@ from skmnist import (
     read_digits,
     to_mnist_format,
 )
-from skmnist.pictures.detection import APART, FAR, USUAL, adapt, detect, prefer_groups
+from skmnist.pictures.detection import FAR, USUAL, adapt, detect, prefer_groups
 from skmnist.pictures.segmentation import text_lines
 
 WHITE, INK = (245, 243, 235), (35, 40, 90)
@@ -610,7 +610,7 @@ def test_prefer_groups_multiplies_the_odds_by_the_distance_to_the_nearest_digit(
     before, after = (q[:, 4:14].sum(axis=1) / q[:, 14] for q in (digits, found))
     near, far = USUAL
     away = np.array([0, -near, -near, FAR - far, FAR - far, 2 / 30 - near])
-    np.testing.assert_allclose(after, before * np.exp(-APART * away), 1e-4)
+    np.testing.assert_allclose(after, before * np.exp(-away), 1e-4)
     np.testing.assert_allclose(found[:, 4:].sum(axis=1), 1, rtol=1e-5)
     for unchanged in digits[:1], digits[5:], digits[:0]:
         np.testing.assert_allclose(prefer_groups(unchanged), unchanged, rtol=1e-5)

@@ -178,8 +178,8 @@ def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
     The last class is "not a digit".
     """
     for ink in _ink_at_resolutions(picture):
-        labels, marks = find_components(ink)
-        height = typical_height(labels, marks) if len(marks) else 0
+        labels, marks, areas = find_components(ink)
+        height = typical_height(marks, areas, ink.shape) if len(marks) else 0
         if height > ENOUGH:
             break
     if not len(marks):

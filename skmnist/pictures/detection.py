@@ -43,9 +43,9 @@ REJECTED = 0.55
 # Height of a mark that counts, at least, in heights of the page's digits. Factor of the
 # odds of not being a digit, at most.
 LEAST_MARK, MAX_ODDS = 0.3, 20
-# Usual and largest distance from a digit to the nearest other one, in its height; and
-# by how much the log odds of a digit fall with the difference.
-USUAL, FAR, APART = (0.5, 1), 1.75, 1
+# Usual and largest distance from a digit to the nearest other one, in its height. Its
+# log odds fall by the difference from the usual one.
+USUAL, FAR = (0.5, 1), 1.75
 # Text is looked at in these sizes, relative to its estimated height; on a page full of
 # ink only in the first ones that fit. The height of the digits found in the first size
 # replaces the estimate. If that was wrong by this factor, the size is looked at again.
@@ -205,7 +205,7 @@ def prefer_groups(found: Floats) -> Floats:
     away[numbers, range(len(numbers))] = np.inf  # from itself
     nearest = away.min(axis=1) / np.median(digits[:, 3] - digits[:, 1])
     nearest = np.where(np.isinf(nearest), USUAL[0], np.minimum(nearest, FAR))
-    return _with_odds(found, np.exp(APART * (nearest - nearest.clip(*USUAL))))
+    return _with_odds(found, np.exp(nearest - nearest.clip(*USUAL)))
 
 
 def _with_odds(found: Floats, factor: float | Floats) -> Floats:

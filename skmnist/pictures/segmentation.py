@@ -13,6 +13,7 @@ Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 Boxes = NDArray[np.int64]  # rows of left, top, right, bottom
+Areas = NDArray[np.int64]  # in pixels
 Shape = tuple[int, ...]
 Box = tuple[int, int, int, int]
 
@@ -41,18 +42,19 @@ LEAST_SLANT, MOST_SLANT, UPRIGHT = 0.1, 1, 3
 MAX_COMPONENTS = 5000
 
 
-def find_components(ink: Floats) -> tuple[Labels, Boxes]:
-    """Return a label image of the connected components of the ink, and their boxes.
+def find_components(ink: Floats) -> tuple[Labels, Boxes, Areas]:
+    """Return a label image of the connected components of ink, their boxes and areas.
 
     The first box is that of label 1. Ruled lines, frames, components along the border
     and, beyond `MAX_COMPONENTS`, the smallest components are omitted.
     """
     mask = ink > 0.5
     labels, n = ndimage.label(mask & ~find_ruling(mask), CONNECTED)
-    areas = _areas(labels, n)
+    areas = np.bincount(labels.ravel(), minlength=n + 1)[1:]
     least = np.sort(areas)[-MAX_COMPONENTS] if n > MAX_COMPONENTS else 0
     m = round(MARGIN * min(mask.shape))
-    inside = _areas(labels[m : mask.shape[0] - m, m : mask.shape[1] - m], n)
+    inner = labels[m : mask.shape[0] - m, m : mask.shape[1] - m]
+    inside = np.bincount(inner.ravel(), minlength=n + 1)[1:]
     places = ndimage.find_objects(labels)
     boxes = np.array([(x.start, y.start, x.stop, y.stop) for y, x in places], int)
     boxes = boxes.reshape(-1, 4)
@@ -60,12 +62,7 @@ def find_components(ink: Floats) -> tuple[Labels, Boxes]:
     kept = apart & (areas >= least)
     numbers = np.zeros(n + 1, np.int32)
     numbers[1:][kept] = range(1, 1 + np.count_nonzero(kept))
-    return numbers[labels], boxes[kept]
-
-
-def _areas(labels: Labels, n: int) -> NDArray[np.int64]:
-    """Return the number of pixels of each of n components."""
-    return np.bincount(labels.ravel(), minlength=n + 1)[1:]
+    return numbers[labels], boxes[kept], areas[kept]
 
 
 def _at_border(boxes: Boxes, shape: Shape) -> Mask:
@@ -83,10 +80,10 @@ def _central(boxes: Boxes, shape: Shape) -> Mask:
 
 def find_one(ink: Floats) -> tuple[Floats, Box] | None:
     """Return the ink of the most prominent digit, and its box; None without ink."""
-    labels, boxes = find_components(ink)
+    labels, boxes, areas = find_components(ink)
     if not len(boxes):
         return None
-    areas, sizes = _areas(labels, len(boxes)), (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     off_centre = np.abs((boxes[:, :2] + boxes[:, 2:]) / ink.shape[::-1] - 1).max(axis=1)
     prominence = _central(boxes, ink.shape) * sizes * (1 - off_centre)
     digit = int(np.argmax(prominence))
@@ -111,15 +108,15 @@ def _distances(box: Boxes, boxes: Boxes) -> NDArray[np.float64]:
     return np.hypot(*gaps.clip(0).T)
 
 
-def typical_height(labels: Labels, boxes: Boxes) -> int:
+def typical_height(boxes: Boxes, areas: Areas, shape: Shape) -> int:
     """Return the text height: the median of the components, weighted by their area."""
     heights = boxes[:, 3] - boxes[:, 1]
-    chosen = central = _central(boxes, labels.shape)
-    if (central & (heights >= LEGIBLE)).any():
-        chosen = central & (heights >= LEGIBLE)
-    order = np.argsort(heights[chosen], kind="stable")
-    total = np.cumsum(_areas(labels, len(boxes))[chosen][order])
-    return int(heights[chosen][order][np.searchsorted(total, total[-1] / 2)])
+    central = _central(boxes, shape)
+    legible = central & (heights >= LEGIBLE)
+    chosen = np.flatnonzero(legible if legible.any() else central)
+    chosen = chosen[np.argsort(heights[chosen], kind="stable")]
+    total = np.cumsum(areas[chosen])
+    return int(heights[chosen[np.searchsorted(total, total[-1] / 2)]])
 
 
 def find_slant(labels: Labels, boxes: Boxes, height: float) -> float:
@@ -133,7 +130,8 @@ def find_slant(labels: Labels, boxes: Boxes, height: float) -> float:
     places = np.nonzero(np.concatenate([[False], single])[labels])
     own, n = labels[places], np.maximum(np.bincount(labels[places]), 1)
     y, x = (place - (np.bincount(own, place) / n)[own] for place in places)
-    shrunk = np.count_nonzero(single) / (np.count_nonzero(single) + UPRIGHT)
+    n_single = np.count_nonzero(single)
+    shrunk = n_single / (n_single + UPRIGHT)
     slant = shrunk * float((x * y).sum() / max((y * y).sum(), 1))
     return min(max(slant, -MOST_SLANT), MOST_SLANT) if abs(slant) > LEAST_SLANT else 0.0
 
