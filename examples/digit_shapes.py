@@ -1,8 +1,8 @@
 """Shapes in which people write digits, as strokes of a pen.
 
 MNIST's digits were written by Americans. Elsewhere a 1 has a long upstroke, a 4 is
-open, and the loop of a 9 is a ribbon. There are also letters
-and signs of equations, some of which look like digits.
+open, and the loop of a 9 is a ribbon. There are also letters and signs of equations,
+some of which look like digits.
 """
 
 import math

@@ -202,15 +202,27 @@ def print_reliability(found):
 
 
 def print_calibration(found):
-    """Print slope and offset of a logistic regression on the log odds of confidence."""
-    from sklearn.linear_model import LogisticRegression
+    """Print slope and offset of a logistic regression on the log odds of confidence.
 
-    confidence, right = judge(list(chain(*found.values())))
+    Also print how it does on the half of the pictures to which it is not fitted.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+
+    results = list(chain(*found.values()))
+    confidence, right = map(np.array, judge(results))
     p = np.clip(confidence, 1e-6, 1 - 1e-6)
     odds = np.log(p / (1 - p))[:, np.newaxis]
     if len(set(right)) == 2:
         model = LogisticRegression().fit(odds, right)
         print(f"\nLog odds: {model.coef_[0, 0]:.2f} x + {model.intercept_[0]:.2f}")
+        pictures = np.repeat(range(len(results)), [len(r.confidence) for r in results])
+        options = {"groups": pictures, "cv": GroupKFold(2), "method": "predict_proba"}
+        sure = cross_val_predict(model, odds, right, **options)[:, 1] >= 0.9
+        print(
+            f"Each half calibrated by the other: {sure.sum()} digits of 0.9 and more,"
+        )
+        print(f"{right[sure].mean():.4f} of them right")
 
 
 def judge(results):
