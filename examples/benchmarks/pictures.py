@@ -207,22 +207,25 @@ def print_calibration(found):
     Also print how it does on the half of the pictures to which it is not fitted.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold, cross_val_predict
 
     results = list(chain(*found.values()))
     confidence, right = map(np.array, judge(results))
     p = np.clip(confidence, 1e-6, 1 - 1e-6)
     odds = np.log(p / (1 - p))[:, np.newaxis]
-    if len(set(right)) == 2:
-        model = LogisticRegression().fit(odds, right)
-        print(f"\nLog odds: {model.coef_[0, 0]:.2f} x + {model.intercept_[0]:.2f}")
-        pictures = np.repeat(range(len(results)), [len(r.confidence) for r in results])
-        options = {"groups": pictures, "cv": GroupKFold(2), "method": "predict_proba"}
-        sure = cross_val_predict(model, odds, right, **options)[:, 1] >= 0.9
-        print(
-            f"Each half calibrated by the other: {sure.sum()} digits of 0.9 and more,"
-        )
-        print(f"{right[sure].mean():.4f} of them right")
+    if len(set(right)) < 2:
+        return
+    model = LogisticRegression().fit(odds, right)
+    print(f"\nLog odds: {model.coef_[0, 0]:.2f} x + {model.intercept_[0]:.2f}")
+    half = np.repeat(range(len(results)), [len(r.confidence) for r in results]) % 2
+    calibrated = np.zeros(len(odds))
+    for fitted in half == 0, half == 1:
+        if len(set(right[fitted])) < 2:
+            return
+        model.fit(odds[fitted], right[fitted])
+        calibrated[~fitted] = model.predict_proba(odds[~fitted])[:, 1]
+    sure = calibrated >= 0.9
+    print(f"Each half of the pictures calibrated by the other: {sure.sum()} digits")
+    print(f"of 0.9 and more, {right[sure].mean():.4f} of them right")
 
 
 def judge(results):
