@@ -313,6 +313,10 @@ class Page:
         if rng.random() < 0.5:
             sigma = rng.uniform(0.2, 0.8)
             ink = ndimage.gaussian_filter(ink, sigma)
+        if rng.random() < 0.15:  # faded, or removed with a ruled line
+            away = np.arange(HEIGHT)[:, None] - rng.uniform(0, HEIGHT)
+            faded = rng.uniform(0.3, 1) * np.exp(-((away / rng.uniform(1, 4)) ** 2))
+            ink *= 1 - faded.astype(np.float32)
         background = np.zeros_like(ink)
         if rng.random() < 0.35:
             background = np.maximum(background, pattern(rng, ink.shape))

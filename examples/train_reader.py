@@ -85,7 +85,7 @@ def make_network():
     # Two cells side by side from each place.
     x = Convolution(2 * N_OUTPUTS, 1, name=LAST)(x)
     shape = HEIGHT // 4, WIDTH // 2, N_OUTPUTS
-    return keras.Model(inputs, layers.Reshape(shape, dtype="float32")(x))
+    return keras.Model(inputs, layers.Reshape(shape)(x))
 
 
 def strip_loss(targets, outputs):
@@ -178,7 +178,6 @@ def main():
         parser.error("--save needs MNIST: set SKMNIST_DATA")
     bank = Bank(X, y, *fonts)
     keras.utils.set_random_seed(args.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16")
     network = make_network()
     if args.start:
         network.load_weights(args.start)
@@ -190,7 +189,7 @@ def main():
     optimizer = keras.optimizers.Muon(
         rate, weight_decay=0.0, adam_weight_decay=0.0, exclude_layers=[FIRST, LAST]
     )
-    network.compile(optimizer, loss=strip_loss)
+    network.compile(optimizer, loss=strip_loss, jit_compile=True)
     drawn = chunks(bank, n_chunks + 1, size, args.seed)
     test = next(drawn)
     for i, (strips, targets) in enumerate(drawn, start=1):
