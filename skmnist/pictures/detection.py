@@ -181,11 +181,12 @@ def adapt(found: Floats, marks: NDArray[np.int64]) -> Floats:
     digits = found[found[:, -1] < REJECTED, :4]
     if not len(digits):
         return found
-    centres = (marks[:, :2] + marks[:, 2:]) / 2
-    inside = (digits[:, None, :2] < centres) & (centres < digits[:, None, 2:])
     least = LEAST_MARK * float(np.median(digits[:, 3] - digits[:, 1]))
-    legible = marks[:, 3] - marks[:, 1] > max(least, LEAST_HEIGHT)
-    others = np.count_nonzero(legible & ~inside.all(axis=2).any(axis=0))
+    legible = marks[marks[:, 3] - marks[:, 1] > max(least, LEAST_HEIGHT)]
+    left, top, right, bottom = digits.T[..., None]
+    x, y = (legible[:, :2] + legible[:, 2:]).T / 2
+    inside = (left < x) & (x < right) & (top < y) & (y < bottom)
+    others = np.count_nonzero(~inside.any(axis=0))
     return _with_odds(found, np.clip(others / len(digits), 1, MAX_ODDS))
 
 
