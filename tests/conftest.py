@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 
 # Set before NumPy and TensorFlow are imported: workers of pytest-xdist with a thread
 # for each core would compete.
@@ -16,6 +17,10 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from skmnist import fetch_mnist, load_digits_28x28
+
+# A shell that runs tests in the background lets them, and processes that they start,
+# ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

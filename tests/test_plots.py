@@ -34,6 +34,8 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(autouse=True)
 def _close_figures():
+    # Before each test, too: doctests that ran in this process leave theirs open.
+    plt.close("all")
     yield
     plt.close("all")
 
