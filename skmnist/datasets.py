@@ -85,15 +85,12 @@ def fetch_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Pair, Pair]
         raise FileNotFoundError(f"{name}={file} does not exist; expected {_EXPECTED}")
     if not file.is_dir():
         return _read_archive(file)
-    if (file / "mnist.npz").exists():
-        return _read_archive(file / "mnist.npz")
-    return _read_idx_folder(file)
+    archive = file / "mnist.npz"
+    return _read_archive(archive) if archive.exists() else _read_idx_folder(file)
 
 
 def load_digits_28x28(
-    *,
-    test_size: float = 0.2,
-    random_state: int | np.random.RandomState | None = None,
+    *, test_size: float = 0.2, random_state: int | np.random.RandomState | None = None
 ) -> tuple[Pair, Pair]:
     """Load scikit-learn's bundled digits in MNIST's format.
 

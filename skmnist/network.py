@@ -62,8 +62,7 @@ def predict_proba(model: keras.Model, X: NDArray[np.float32]) -> NDArray[np.floa
     forward = _forward(model)
     for start in range(0, len(X), BLOCK_ROWS):
         block = X[start : start + BLOCK_ROWS]
-        missing = BLOCK_ROWS - len(block)
-        if missing:
+        if missing := BLOCK_ROWS - len(block):
             block = np.pad(block, ((0, missing), (0, 0)))
         proba[start : start + BLOCK_ROWS] = forward(block)[: BLOCK_ROWS - missing]
     return proba

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from skmnist.pictures import Digits, find_on_page, find_single
 from skmnist.pictures.decoding import Picture, Size, read_picture
@@ -77,12 +77,11 @@ class Reading:
         Spaces separate the labels if a class has a name of several characters.
         """
         separator = " " if any(len(str(name)) > 1 for name in self.classes) else ""
+        sure = self.confidence >= min_confidence
+        texts = np.where(sure, self.labels.astype(str), "?").tolist()
         lines: dict[int, list[str]] = {}
-        for label, number, confidence in zip(
-            self.labels, self.lines.tolist(), self.confidence, strict=True
-        ):
-            sure = confidence >= min_confidence
-            lines.setdefault(number, []).append(str(label) if sure else "?")
+        for text, number in zip(texts, self.lines.tolist(), strict=True):
+            lines.setdefault(number, []).append(text)
         return "\n".join(separator.join(labels) for labels in lines.values())
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,10 +100,10 @@ class Reading:
         """
         columns = {
             "label": self.labels.tolist(),
-            "confidence": _rounded(self.confidence),
+            "confidence": self.confidence.astype(float).round(5).tolist(),
             "line": self.lines.tolist(),
             "box": self.boxes.tolist(),
-            "probabilities": _rounded(self.probabilities),
+            "probabilities": self.probabilities.astype(float).round(5).tolist(),
             "image": self.images.tolist(),
         }
         rows = zip(*columns.values(), strict=True)
@@ -228,7 +227,3 @@ def check_estimator(estimator: Any) -> Any:
             f" {type(estimator).__name__}."
         )
     return estimator
-
-
-def _rounded(values: ArrayLike) -> Any:
-    return np.asarray(values, dtype=np.float64).round(5).tolist()

@@ -133,9 +133,8 @@ class OnnxPipeline:
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Predict the probability of each class of images."""
-        rows = flatten_and_scale(X, self.scale)
         name = self.session.get_inputs()[0].name
-        return self.session.run(None, {name: rows})[-1]
+        return self.session.run(None, {name: flatten_and_scale(X, self.scale)})[-1]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the labels of images."""

@@ -97,10 +97,7 @@ def serve(model: Any = None, *, port: int = 8000, open_browser: bool = True) -> 
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, got {port}.")
     config = uvicorn.Config(
-        make_app(model),
-        lifespan="off",
-        log_level="error",
-        timeout_graceful_shutdown=2,
+        make_app(model), lifespan="off", log_level="error", timeout_graceful_shutdown=2
     )
     server = uvicorn.Server(config)
     # A request that is cut off by the end of the server is not an error.

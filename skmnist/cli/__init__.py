@@ -84,23 +84,7 @@ def _make_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=getattr(commands, name))
         return command.add_argument
 
-    _add_fit_options(add_command("fit", data, "train, and test"))
-    add = add_command("search", data, "search a grid of units and epochs")
-    for name, default in (("epochs", [2, 5]), ("units", [128, 256, 512])):
-        text = f"{name} to try (default: {' '.join(map(str, default))})"
-        add(f"--{name}", default=default, nargs="+", help=text, **_NUMBER)
-    text = "images to search over (default: 10000)"
-    add("--images", default=10000, help=text, **_NUMBER)
-    text = "read digits in pictures, .npy, .npz or IDX files"
-    _add_predict_options(add_command("predict", model, text))
-    add = add_command("app", model, "open a page to write digits on")
-    text = "0 chooses a free port (default: 8000)"
-    add("--port", type=_port, default=8000, metavar="N", help=text)
-    add("--no-browser", action="store_true", help="print the address only")
-    return parser
-
-
-def _add_fit_options(add: Any) -> None:
+    add = add_command("fit", data, "train, and test")
     add("--epochs", default=5, help="passes over the images (default: 5)", **_NUMBER)
     text = "units of each of two hidden layers, or of each layer (default: 512)"
     add("--units", default=[512], nargs="+", help=text, **_NUMBER)
@@ -108,9 +92,7 @@ def _add_fit_options(add: Any) -> None:
     add("--optimizer", default="rmsprop", help="name in Keras (default: rmsprop)")
     text = "strength of data augmentation; 1 suits MNIST (default: 0)"
     add("--augmentation", type=float, default=0.0, metavar="S", help=text)
-    text = (
-        "fraction of the training images to validate on (default: use the test images)"
-    )
+    text = "share of the training images to validate on (default: use the test images)"
     add("--validation-split", type=float, default=0.0, metavar="P", help=text)
     text = (
         "write the pipeline: .skops or .onnx to predict, .joblib to train further;"
@@ -118,17 +100,26 @@ def _add_fit_options(add: Any) -> None:
     )
     add("--save", type=Path, metavar="FILE", help=text)
     add("--plot", type=Path, metavar="FILE", help="draw the result of the training")
-
-
-def _add_predict_options(add: Any) -> None:
+    add = add_command("search", data, "search a grid of units and epochs")
+    for name, default in (("epochs", [2, 5]), ("units", [128, 256, 512])):
+        text = f"{name} to try (default: {' '.join(map(str, default))})"
+        add(f"--{name}", default=default, nargs="+", help=text, **_NUMBER)
+    text = "images to search over (default: 10000)"
+    add("--images", default=10000, help=text, **_NUMBER)
+    text = "read digits in pictures, .npy, .npz or IDX files"
+    add = add_command("predict", model, text)
     add("files", nargs="+", metavar="FILE", help="picture, or file of images")
     add("--single", action="store_true", help="each picture holds one digit")
     text = "print ? for a digit with less confidence (default: 0.5)"
     add("--min-confidence", type=_fraction, default=0.5, metavar="P", help=text)
-    text = "print a JSON document on one line for each file"
-    add("--json", action="store_true", help=text)
+    add("--json", action="store_true", help="print a line of JSON for each file")
     text = "draw the picture with the digits read"
     add("--plot", type=Path, metavar="FILE", help=text)
+    add = add_command("app", model, "open a page to write digits on")
+    text = "0 chooses a free port (default: 8000)"
+    add("--port", type=_port, default=8000, metavar="N", help=text)
+    add("--no-browser", action="store_true", help="print the address only")
+    return parser
 
 
 def _whole(text: str, least: int = 1, most: int = 2**32 - 1) -> int:

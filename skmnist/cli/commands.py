@@ -32,9 +32,7 @@ ERRORS = (ImportError, MemoryError, OSError, TypeError, ValueError)
 
 def needs_tensorflow(args: argparse.Namespace) -> bool:
     """Return whether a command imports TensorFlow."""
-    if args.run in (fit, search):
-        return True
-    return args.model is not None and args.model.suffix == ".joblib"
+    return args.run in (fit, search) or Path(args.model or "").suffix == ".joblib"
 
 
 def fit(args: argparse.Namespace) -> int:

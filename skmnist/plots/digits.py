@@ -167,11 +167,8 @@ class DigitsDisplay:
 
     def _describe(self, i: int) -> tuple[str, bool]:
         """Return the title of an image, and whether its prediction is wrong."""
-        known = [
-            str(np.asarray(labels)[i])
-            for labels in (self.labels, self.predicted)
-            if labels is not None
-        ]
+        both = self.labels, self.predicted
+        known = [str(np.asarray(labels)[i]) for labels in both if labels is not None]
         wrong = len(set(known)) == 2
         text = " read as ".join(known if wrong else known[:1])
         if self.confidence is not None:

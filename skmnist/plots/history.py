@@ -43,10 +43,7 @@ class HistoryDisplay:
     """
 
     def __init__(
-        self,
-        history: Mapping[str, Sequence[float]],
-        *,
-        validation_freq: int = 1,
+        self, history: Mapping[str, Sequence[float]], *, validation_freq: int = 1
     ):
         self.history = history
         self.validation_freq = validation_freq
@@ -96,10 +93,8 @@ class HistoryDisplay:
                 "The history is empty: the network was not trained for an epoch, or was"
                 " loaded without its history."
             )
-        names = sorted(
-            {key.removeprefix("val_"): None for key in self.history},
-            key=lambda name: name != "loss",
-        )
+        names = list(dict.fromkeys(key.removeprefix("val_") for key in self.history))
+        names.sort(key=lambda name: name != "loss")
         self.figure_, grid = make_grid(ax, (1, len(names)), (4.2, 3.2))
         from matplotlib.ticker import MaxNLocator
 

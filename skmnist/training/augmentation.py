@@ -59,10 +59,7 @@ def draw(rng: np.random.Generator, n: int) -> Floats:
 
     Drawing for 32 images and then for 16 gives the same as drawing for 48.
     """
-    draws = rng.random((n, N_DRAWS), dtype=np.float32)
-    draws *= 2
-    draws -= 1
-    return draws
+    return 2 * rng.random((n, N_DRAWS), dtype=np.float32) - 1
 
 
 def distort(X: Floats, draws: Floats, strength: float = 1.0) -> Floats:

@@ -188,5 +188,4 @@ def _seed_dropout(model: keras.Model, steps: int) -> None:
         if (generator := getattr(layer, "seed_generator", None)) is not None:
             # Undocumented as of Keras 3.15: the state is the seed and the number of
             # random tensors drawn so far.
-            seed = generator.state.numpy()[0]
-            generator.state.assign(np.array([seed, steps]))
+            generator.state.assign(np.array([generator.state.numpy()[0], steps]))
