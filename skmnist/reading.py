@@ -30,13 +30,13 @@ class Reading:
     confidence : ndarray of shape (n,), dtype float32
         Estimated probability, 0 to 1, that the label is right.
     boxes : ndarray of shape (n, 4), dtype int
-        Left, top, right and bottom of each digit, in pixels of the upright picture.
+        Left, top, right and bottom of each digit, in pixels of a picture of `size`.
     lines : ndarray of shape (n,), dtype int
         Text line of each digit, counted from 0.
     images : ndarray of shape (n, 28, 28), dtype uint8
         Each digit in MNIST's format: ink 255 on 0.
     size : tuple of int
-        Width and height of the upright picture, in pixels.
+        Width and height of the picture, in pixels, turned as its EXIF tag says.
     classes : ndarray of shape (n_classes,)
         Labels that the classifier knows, sorted.
 
@@ -124,8 +124,8 @@ def read_digits(
     Parameters
     ----------
     picture : path, binary file, Pillow image or ndarray
-        A photo, scan or drawing with digits in any number of text lines, as
-        :func:`~skmnist.to_mnist_format` takes it.
+        A photo, scan or drawing with digits in any number of text lines, upright or on
+        its side, in a form that :func:`~skmnist.to_mnist_format` takes.
     estimator : fitted classifier, default=None
         Classifier with ``classes_`` and a ``predict_proba`` of images of shape
         (n, 28, 28) in MNIST's format. None means the bundled models, evaluated in NumPy

@@ -217,6 +217,21 @@ def test_rising_and_falling_lines_are_read_line_by_line(degrees, page):
     assert read(plain(turned, None)) == "40718 52369"
 
 
+@pytest.mark.parametrize("turns", [1, 3])
+def test_page_on_its_side_is_read_and_located(turns, page):
+    upright = plain(page, None)
+    expected = find_digits(upright)
+    places = np.zeros(page.shape, int)
+    for number, (left, top, right, bottom) in enumerate(expected.boxes, 1):
+        places[top:bottom, left:right] = number
+    turned = ndimage.find_objects(np.rot90(places, turns))
+    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in turned]
+    found = read_digits(np.rot90(upright, turns))
+    assert found.text == "40718\n52369"
+    assert found.size == page.shape
+    np.testing.assert_allclose(found.boxes, boxes, atol=2)
+
+
 @pytest.mark.parametrize("slant", [-0.5, 1.0])
 def test_sheared_writing_is_read_and_located(slant, page):
     upright = find_digits(plain(page, None))

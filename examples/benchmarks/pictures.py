@@ -85,7 +85,9 @@ def upright(content):
     return image.convert("RGB")
 
 
-def read_with_skmnist(content, single, estimator=None):
+def read_with_skmnist(content, single, estimator=None, turns=0):
+    if turns:
+        content = np.rot90(upright(content), turns)
     try:
         reading = read_digits(content, estimator=estimator, single=single)
     except ValueError:
@@ -274,6 +276,7 @@ def main():
     parser.add_argument("--kinds", nargs="+", help="of labels.csv; default: all")
     parser.add_argument("--limit", type=int, help="pictures of each kind")
     parser.add_argument("--touching", type=int, default=200, help="MNIST pages of each")
+    parser.add_argument("--turns", type=int, default=0, help="of each, by a quarter")
     parser.add_argument("--model", help="from fit --save; default: the bundled model")
     parser.add_argument("--show", action="store_true", help="list what is not exact")
     parser.add_argument("--alone", action="store_true", help="no other programs")
@@ -286,7 +289,7 @@ def main():
         name = f"{n} MNIST digits pushed together"
         pages[name] = [Picture(name, t, page) for page, t in touching(n, args.touching)]
 
-    read = partial(read_with_skmnist, estimator=estimator)
+    read = partial(read_with_skmnist, estimator=estimator, turns=args.turns)
     found = print_program("skmnist", read, table | pages)
     found = {kind: found[kind] for kind in table}
     print_reliability(found)

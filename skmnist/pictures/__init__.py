@@ -9,20 +9,23 @@ components, text lines), `detection` (a network finds the digits of a page) and
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from skmnist.pictures.binarization import find_ink
-from skmnist.pictures.decoding import LONGEST_SIDE, Picture, Upright, read_picture
+from skmnist.pictures.decoding import LONGEST_SIDE, Picture, Size, Upright, read_picture
 from skmnist.pictures.detection import detect
 from skmnist.pictures.normalization import as_mnist
 from skmnist.pictures.segmentation import (
+    LEGIBLE,
     Box,
+    Components,
+    Floats,
     find_components,
     find_one,
     find_slant,
@@ -35,6 +38,11 @@ from skmnist.pictures.segmentation import (
 # Pixels along the longer side at which a picture is looked at. The higher resolution is
 # used where text is not higher, in pixels, than ENOUGH at the lower one.
 RESOLUTIONS, ENOUGH = (600, LONGEST_SIDE), 48
+# A page of at most MOST_TURNED components, less than half of them digits of a FAIR
+# probability, is turned if most digits are CLEAR then, so many of them not SYMMETRIC.
+FAIR, CLEAR, ENOUGH_CLEAR, SYMMETRIC, MOST_TURNED = 0.7, 0.85, 3, (0, 8), 100
+
+Found: TypeAlias = tuple["Digits", Floats]  # with the detector's 11 probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +54,7 @@ class Digits:
     images : ndarray of shape (n, 28, 28), dtype uint8
         Each digit in MNIST's format: ink 255 on 0.
     boxes : ndarray of shape (n, 4), dtype int
-        Left, top, right and bottom of each, in pixels of the upright picture.
+        Left, top, right and bottom, in pixels of the picture, turned by its EXIF tag.
     lines : ndarray of shape (n,), dtype int
         Text line of each digit, counted from 0.
 
@@ -132,8 +140,7 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
         As `to_mnist_format` takes it, but with any number of digits, in any number of
         text lines.
     estimator : object, default=None
-        Not used: touching digits are separated without a classifier. Accepted so that
-        calls of earlier versions work.
+        Not used: touching digits are separated without a classifier.
 
     Returns
     -------
@@ -157,8 +164,7 @@ def find_digits(picture: Picture, *, estimator: Any = None) -> Digits:
     >>> digits.boxes.tolist()
     [[100, 50, 107, 150], [220, 40, 226, 160]]
     """
-    page, _ = find_on_page(read_picture(picture))
-    return page
+    return find_on_page(read_picture(picture))[0]
 
 
 def find_single(picture: Upright) -> Digits:
@@ -172,19 +178,52 @@ def find_single(picture: Upright) -> Digits:
     return _digits([found], [[0]], ink.shape, picture.size)
 
 
-def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
+def find_on_page(picture: Upright) -> Found:
     """Find the digits of a page, and the detector's 11 probabilities for each.
 
-    The last class is "not a digit".
+    The last class is "not a digit". A page that is not read clearly is turned: a camera
+    that looks down at a desk does not know which side is up.
     """
     for ink in _ink_at_resolutions(picture):
-        labels, marks, areas = find_components(ink)
-        height = typical_height(marks, areas, ink.shape) if len(marks) else 0
-        if height > ENOUGH:
+        _, marks, areas = components = find_components(ink)
+        if len(marks) and typical_height(marks, areas, ink.shape) > ENOUGH:
             break
+    found = _find(ink, components, picture.size)
+    fair = int((found[1][:, :10] > FAIR).sum())
+    legible = int((np.diff(marks[:, 1::2]) >= LEGIBLE).sum())
+    if len(marks) > MOST_TURNED or 2 * fair >= max(legible, len(found[1])):
+        return found
+    quick = [_find_turned(ink, n, picture.size, quick=True) for n in (1, 2, 3)]
+    clear = [_count_clear(probabilities) for _, probabilities in quick]
+    if max(clear) < max(ENOUGH_CLEAR, fair + 1):
+        return found
+    return _find_turned(ink, 1 + int(np.argmax(clear)), picture.size)
+
+
+def _count_clear(probabilities: Floats) -> int:
+    """Return how many asymmetric digits are clear; 0 unless most digits are."""
+    clear = probabilities[:, :10] > CLEAR
+    asymmetric = np.delete(clear, SYMMETRIC, axis=1)
+    return int(asymmetric.sum()) if 2 * clear.sum() > len(clear) else 0
+
+
+def _find_turned(ink: Floats, turns: int, size: Size, *, quick: bool = False) -> Found:
+    """Find the digits of a page after quarter turns counterclockwise."""
+    ink, size = np.rot90(ink, turns), size[::-1] if turns % 2 else size
+    digits, probabilities = _find(ink, find_components(ink), size, quick=quick)
+    boxes = digits.boxes
+    for width, _ in (size, size[::-1], size)[: 4 - turns]:  # to a full turn
+        left, top, right, bottom = boxes.T
+        boxes = np.stack([top, width - right, bottom, width - left], axis=1)
+    return replace(digits, boxes=boxes), probabilities
+
+
+def _find(ink: Floats, found: Components, size: Size, *, quick: bool = False) -> Found:
+    """Find the digits of a page that is the right way up."""
+    (labels, marks, areas), shape = found, ink.shape
     if not len(marks):
-        return _digits([], [], ink.shape, picture.size), np.empty((0, 11), np.float32)
-    shape = ink.shape
+        return _digits([], [], shape, size), np.empty((0, 11), np.float32)
+    height = typical_height(marks, areas, shape)
     # Shifted, so that the writing is upright.
     shifts = np.rint(-np.arange(len(ink)) * find_slant(labels, marks, height))
     shifts = (shifts - shifts.min()).astype(int)
@@ -192,16 +231,15 @@ def find_on_page(picture: Upright) -> tuple[Digits, NDArray[np.float32]]:
     marks[:, ::2] += shifts[marks[:, 1::2].mean(axis=1).astype(int), None]
     # The soft edges of strokes have no label.
     ink_of_marks = np.where((ink > 0.5) & (labels == 0), 0, ink)
-    boxes, probabilities = detect(ink_of_marks, height, marks)
+    boxes, probabilities = detect(ink_of_marks, height, marks, quick=quick)
     parts = list(ink_of_digits(ink, labels, boxes, shifts))
     seen = [number for number, part in enumerate(parts) if part is not None]
     lines = text_lines(boxes, seen)
     order = [number for line in lines for number in line]
-    digits = _digits(parts, lines, shape, picture.size)
-    return digits, probabilities[order]
+    return _digits(parts, lines, shape, size), probabilities[order]
 
 
-def _ink_at_resolutions(picture: Upright) -> Iterator[NDArray[np.float32]]:
+def _ink_at_resolutions(picture: Upright) -> Iterator[Floats]:
     """Yield the strength of ink at a low resolution, then at a higher one."""
     for longest_side in RESOLUTIONS:
         yield find_ink(picture.colours(longest_side))
@@ -210,7 +248,7 @@ def _ink_at_resolutions(picture: Upright) -> Iterator[NDArray[np.float32]]:
 
 
 def _digits(
-    parts: Sequence[tuple[NDArray[np.float32], Box] | None],
+    parts: Sequence[tuple[Floats, Box] | None],
     lines: list[list[int]],
     shape: tuple[int, ...],
     size: tuple[int, int],

@@ -63,18 +63,18 @@ _layers = cache(read_layers)
 
 
 def detect(
-    ink: Floats, height: float, marks: NDArray[np.int64]
+    ink: Floats, height: float, marks: NDArray[np.int64], *, quick: bool = False
 ) -> tuple[Floats, Floats]:
     """Return the boxes and the class probabilities of the digits in ink.
 
-    The ink, of shape (h, w) and from 0 to 1, is looked at in several sizes. `height` is
-    that of the text, `marks` has the boxes of the components. Boxes are left, top,
-    right and bottom in pixels of the ink; the last of the 11 classes is "not a digit".
+    The ink, (h, w) from 0 to 1, is looked at in several sizes, if `quick` in one.
+    `height` is that of the text, `marks` has the boxes of the components. Boxes are in
+    pixels of the ink; the last of the 11 classes is "not a digit".
     """
     found: list[Floats] = []
     free = MAX_AREA
     for relative in SCALES:
-        if found and relative == 1:
+        if found and (quick or relative == 1):
             continue
         scale = relative * HEIGHT / max(height, LEAST_HEIGHT)
         page, parts = scaled(ink, scale)
@@ -103,7 +103,7 @@ def detect(
             f"{len(merged)} digits were detected; only the {MAX_DIGITS} most certain"
             " ones are read. Crop the picture to read the others.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         merged = merged[np.argsort(merged[:, -1], kind="stable")[:MAX_DIGITS]]
     return merged[:, :4], merged[:, 4:]

@@ -14,6 +14,7 @@ Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 Boxes = NDArray[np.int64]  # rows of left, top, right, bottom
 Areas = NDArray[np.int64]  # in pixels
+Components = tuple[Labels, Boxes, Areas]
 Shape = tuple[int, ...]
 Box = tuple[int, int, int, int]
 
@@ -42,7 +43,7 @@ LEAST_SLANT, MOST_SLANT, UPRIGHT = 0.1, 1, 3
 MAX_COMPONENTS = 5000
 
 
-def find_components(ink: Floats) -> tuple[Labels, Boxes, Areas]:
+def find_components(ink: Floats) -> Components:
     """Return a label image of the connected components of ink, their boxes and areas.
 
     The first box is that of label 1. Ruled lines, frames, components along the border
@@ -120,10 +121,9 @@ def typical_height(boxes: Boxes, areas: Areas, shape: Shape) -> int:
 
 
 def find_slant(labels: Labels, boxes: Boxes, height: float) -> float:
-    """Return the slant of writing in columns a row, by its moments; 0 if it is small.
+    """Return the slant of writing in columns a row; 0 if it is small.
 
-    It is the covariance of columns and rows within marks that may be single digits,
-    divided by the variance of the rows.
+    It is the regression of columns on rows, within marks that may be single digits.
     """
     widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
     single = (0.5 * height < heights) & (heights < 2 * height) & (widths < 2 * heights)
