@@ -77,11 +77,10 @@ class Reading:
         Spaces separate the labels if a class has a name of several characters.
         """
         separator = " " if any(len(str(name)) > 1 for name in self.classes) else ""
-        sure = self.confidence >= min_confidence
-        texts = np.where(sure, self.labels.astype(str), "?").tolist()
         lines: dict[int, list[str]] = {}
-        for text, number in zip(texts, self.lines.tolist(), strict=True):
-            lines.setdefault(number, []).append(text)
+        columns = self.labels, self.lines.tolist(), self.confidence >= min_confidence
+        for label, number, sure in zip(*columns, strict=True):
+            lines.setdefault(number, []).append(str(label) if sure else "?")
         return "\n".join(separator.join(labels) for labels in lines.values())
 
     def to_dict(self) -> dict[str, Any]:

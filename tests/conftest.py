@@ -18,8 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from skmnist import fetch_mnist, load_digits_28x28
 
-# A shell that runs tests in the background lets them, and processes that they start,
-# ignore it.
+# Otherwise tests, and the processes that they start, ignore interrupts if a shell runs
+# them in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -34,9 +34,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(autouse=True)
 def _close_figures():
-    # Before each test, too: doctests that ran in this process leave theirs open.
-    plt.close("all")
-    yield
+    # Of the test before, which may be a doctest.
     plt.close("all")
 
 

@@ -276,7 +276,7 @@ def main():
     parser.add_argument("--kinds", nargs="+", help="of labels.csv; default: all")
     parser.add_argument("--limit", type=int, help="pictures of each kind")
     parser.add_argument("--touching", type=int, default=200, help="MNIST pages of each")
-    parser.add_argument("--turns", type=int, default=0, help="of each, by a quarter")
+    parser.add_argument("--turns", type=int, default=0, help="quarter turns of each")
     parser.add_argument("--model", help="from fit --save; default: the bundled model")
     parser.add_argument("--show", action="store_true", help="list what is not exact")
     parser.add_argument("--alone", action="store_true", help="no other programs")

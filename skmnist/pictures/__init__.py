@@ -188,13 +188,13 @@ def find_on_page(picture: Upright) -> Found:
         _, marks, areas = components = find_components(ink)
         if len(marks) and typical_height(marks, areas, ink.shape) > ENOUGH:
             break
-    found = _find(ink, components, picture.size)
-    fair = int((found[1][:, :10] > FAIR).sum())
+    digits, probabilities = found = _find(ink, components, picture.size)
+    fair = int((probabilities[:, :10] > FAIR).sum())
     legible = int((np.diff(marks[:, 1::2]) >= LEGIBLE).sum())
-    if len(marks) > MOST_TURNED or 2 * fair >= max(legible, len(found[1])):
+    if len(marks) > MOST_TURNED or 2 * fair >= max(legible, len(digits)):
         return found
     quick = [_find_turned(ink, n, picture.size, quick=True) for n in (1, 2, 3)]
-    clear = [_count_clear(probabilities) for _, probabilities in quick]
+    clear = [_count_clear(page[1]) for page in quick]
     if max(clear) < max(ENOUGH_CLEAR, fair + 1):
         return found
     return _find_turned(ink, 1 + int(np.argmax(clear)), picture.size)
@@ -209,34 +209,35 @@ def _count_clear(probabilities: Floats) -> int:
 
 def _find_turned(ink: Floats, turns: int, size: Size, *, quick: bool = False) -> Found:
     """Find the digits of a page after quarter turns counterclockwise."""
-    ink, size = np.rot90(ink, turns), size[::-1] if turns % 2 else size
-    digits, probabilities = _find(ink, find_components(ink), size, quick=quick)
+    ink, turned = np.rot90(ink, turns), size[::-1] if turns % 2 else size
+    digits, probabilities = _find(ink, find_components(ink), turned, quick=quick)
     boxes = digits.boxes
-    for width, _ in (size, size[::-1], size)[: 4 - turns]:  # to a full turn
+    for turn in range(turns, 4):  # on to a full turn
         left, top, right, bottom = boxes.T
+        width = size[turn % 2]
         boxes = np.stack([top, width - right, bottom, width - left], axis=1)
     return replace(digits, boxes=boxes), probabilities
 
 
 def _find(ink: Floats, found: Components, size: Size, *, quick: bool = False) -> Found:
     """Find the digits of a page that is the right way up."""
-    (labels, marks, areas), shape = found, ink.shape
+    labels, marks, areas = found
     if not len(marks):
-        return _digits([], [], shape, size), np.empty((0, 11), np.float32)
-    height = typical_height(marks, areas, shape)
+        return _digits([], [], ink.shape, size), np.empty((0, 11), np.float32)
+    height = typical_height(marks, areas, ink.shape)
     # Shifted, so that the writing is upright.
     shifts = np.rint(-np.arange(len(ink)) * find_slant(labels, marks, height))
     shifts = (shifts - shifts.min()).astype(int)
-    ink, labels = shifted(ink, shifts), shifted(labels, shifts)
+    page, labels = shifted(ink, shifts), shifted(labels, shifts)
     marks[:, ::2] += shifts[marks[:, 1::2].mean(axis=1).astype(int), None]
     # The soft edges of strokes have no label.
-    ink_of_marks = np.where((ink > 0.5) & (labels == 0), 0, ink)
+    ink_of_marks = np.where((page > 0.5) & (labels == 0), 0, page)
     boxes, probabilities = detect(ink_of_marks, height, marks, quick=quick)
-    parts = list(ink_of_digits(ink, labels, boxes, shifts))
+    parts = list(ink_of_digits(page, labels, boxes, shifts))
     seen = [number for number, part in enumerate(parts) if part is not None]
     lines = text_lines(boxes, seen)
     order = [number for line in lines for number in line]
-    return _digits(parts, lines, shape, size), probabilities[order]
+    return _digits(parts, lines, ink.shape, size), probabilities[order]
 
 
 def _ink_at_resolutions(picture: Upright) -> Iterator[Floats]:
@@ -251,7 +252,7 @@ def _digits(
     parts: Sequence[tuple[Floats, Box] | None],
     lines: list[list[int]],
     shape: tuple[int, ...],
-    size: tuple[int, int],
+    size: Size,
 ) -> Digits:
     """Return the parts of the ink that the text lines name, in reading order."""
     chosen = [part for line in lines for number in line if (part := parts[number])]
